@@ -1,0 +1,91 @@
+# `make help` lists the targets. Needs Python 3.11+ and make; brings its own uv when there is none.
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev test check format-check lint contracts types fmt bench lock build clean
+
+# Which Python the environment is made of, in uv's words: a version, a range or a path.
+PYTHON ?= >=3.11
+# More words for pytest, for example `make test PYTEST_ARGS="-k append -x"`.
+PYTEST_ARGS ?=
+# More words for the benchmark; `make bench BENCH_ARGS=--help` lists them.
+BENCH_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(wildcard src tests bench)
+
+# A uv that verifies the hashes of build requirements too; else the pinned one, in an environment of its own.
+OWN_UV := .venv-tools/bin/uv
+UV := $(shell uv pip install --help 2>/dev/null | grep -q -- --build-constraint && command -v uv || echo $(OWN_UV))
+NEED_UV := $(filter $(OWN_UV),$(UV))
+
+# The stamps bear the checksum of everything that decides what is installed, so nothing is installed twice.
+KEY := $(shell cat pyproject.toml requirements.lock requirements-dev.lock requirements-build.lock | cksum | tr -d ' ')
+RUNTIME := $(VENV)/.runtime-$(KEY)
+DEVELOPMENT := $(VENV)/.development-$(KEY)
+
+INSTALL_PERDURE = $(UV) pip install --quiet --python $(BIN)/python --no-deps --build-constraints requirements-build.lock -e .
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header $(if $(UPGRADE),--upgrade)
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+install: $(DEVELOPMENT)  ## Install everything for development into .venv
+
+dev: $(RUNTIME)  ## Run a server with an embedded PostgreSQL on http://127.0.0.1:4000
+	@exec $(BIN)/perdure dev
+
+test: install  ## Install what is needed and run the tests
+	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+
+check: format-check lint contracts types test  ## The gate: format, lint, import contracts, types, tests
+
+format-check: install  ## Is the code formatted?
+	$(BIN)/ruff format --check .
+
+lint: install  ## Rules of style and likely bugs
+	$(BIN)/ruff check .
+
+contracts: install  ## Who may import whom
+	$(BIN)/lint-imports
+
+types: install  ## Strict types, tests included
+	$(BIN)/mypy $(SOURCES)
+
+fmt: install  ## Format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## Measure, and write bench/results.md
+	$(BIN)/python -m bench $(BENCH_ARGS)
+
+lock: $(NEED_UV)  ## Write the lock files anew (UPGRADE=1 for the newest versions)
+	$(LOCK) --group build -o requirements-build.lock
+	$(LOCK) --group dev pyproject.toml -o requirements-dev.lock
+	$(LOCK) -c requirements-dev.lock pyproject.toml -o requirements.lock
+
+build: $(NEED_UV)  ## Build the wheel and the source archive into dist/
+	$(UV) build --build-constraints requirements-build.lock --require-hashes
+
+clean:  ## Remove environments, caches and builds; keeps .perdure/, the data of `make dev`
+	rm -rf .venv .venv-tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# A running server is not disturbed: what is installed and right stays, only the stamp of the other key goes.
+$(RUNTIME): | $(BIN)/python
+	$(UV) pip install --python $(BIN)/python --require-hashes -r requirements.lock
+	$(INSTALL_PERDURE)
+	@rm -f $(VENV)/.runtime-* $(VENV)/.development-* && touch $@
+
+$(DEVELOPMENT): | $(BIN)/python
+	$(UV) pip sync --python $(BIN)/python --require-hashes requirements-dev.lock
+	$(INSTALL_PERDURE)
+	@rm -f $(VENV)/.runtime-* $(VENV)/.development-* && touch $(RUNTIME) $@
+
+$(BIN)/python: | $(NEED_UV)
+	$(UV) venv --quiet --clear --python '$(PYTHON)' $(VENV)
+
+$(OWN_UV): requirements-build.lock
+	python3 -m venv --clear .venv-tools
+	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
+	@touch $@

@@ -1,0 +1,34 @@
+"""Who calls: what a request's key or token proves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from perdure.domain.ids import ProjectId, RunId
+
+
+class Scope(StrEnum):
+    """What a principal may do within its project. Each route names the one it needs."""
+
+    RUNS_READ = "runs:read"
+    RUNS_WRITE = "runs:write"
+    EVENTS_APPEND = "agent-runs:events:append"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated caller.
+
+    `project_id` is the project that its requests act in; `run_id` is set for a token that is good for one run only.
+    """
+
+    subject: str
+    project_id: ProjectId
+    scopes: frozenset[Scope] = field(default=frozenset({Scope.RUNS_READ, Scope.RUNS_WRITE, Scope.EVENTS_APPEND}))
+    run_id: RunId | None = None
+
+    def may(self, scope: Scope) -> bool:
+        """Whether it holds `scope`; an administrator holds all."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes

@@ -1,0 +1,1 @@
+"""The HTTP edge: principals, errors, SSE, pagination, and one package per dialect."""

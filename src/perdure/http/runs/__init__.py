@@ -1,0 +1,1 @@
+"""The canonical runs dialect: routes, schemas, mapping, stream."""

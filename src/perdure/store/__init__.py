@@ -1,0 +1,1 @@
+"""All SQL: named queries in `sql/`, one module per noun that maps rows to domain values, migrations."""
