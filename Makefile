@@ -37,7 +37,7 @@ dev: $(RUNTIME)  ## Run a server with an embedded PostgreSQL on http://127.0.0.1
 	@exec $(BIN)/perdure dev
 
 test: install  ## Install what is needed and run the tests
-	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --inline-snapshot=disable $(PYTEST_ARGS)
 
 check: format-check lint contracts types test  ## The gate: format, lint, import contracts, types, tests
 
