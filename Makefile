@@ -32,6 +32,7 @@ help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(DEVELOPMENT)  ## Install everything for development into .venv
+	@:
 
 dev: $(RUNTIME)  ## Run a server with an embedded PostgreSQL on http://127.0.0.1:4000
 	@exec $(BIN)/perdure dev
@@ -85,7 +86,9 @@ $(DEVELOPMENT): | $(BIN)/python
 $(BIN)/python: | $(NEED_UV)
 	$(UV) venv --quiet --clear --python '$(PYTHON)' $(VENV)
 
+# Only uv's own lines of the lock: the rest of it is for building.
 $(OWN_UV): requirements-build.lock
-	python3 -m venv --clear .venv-tools
-	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
+	@python3 -m venv --clear .venv-tools || { echo "Install uv, or Python's venv (Debian, Ubuntu: python3-venv)." >&2; exit 1; }
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements-build.lock > .venv-tools/uv.lock
+	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv-tools/uv.lock
 	@touch $@
