@@ -153,6 +153,12 @@ class EventTooLarge(AppendRefused):
     code = "event_too_large"
 
 
+class NotStarted(AppendRefused):
+    """The run is pending; the first append of the caller that executes it starts it."""
+
+    code = "run_not_started"
+
+
 class StaleFence(AppendRefused):
     """The writer has lost its lease: a newer attempt holds the run."""
 

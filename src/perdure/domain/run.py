@@ -298,14 +298,7 @@ def _answer_event(call: PendingCall, command: Answer) -> dict[str, object]:
     """A tool's result is the AG-UI result; an approval lets the tool run, so its result is still to come."""
     if call.reason is WaitingReason.APPROVAL:
         return custom("perdure.run.approval", {"toolCallId": call.id, "toolCallName": call.name, "value": command.value})
-    return {
-        "type": TOOL_CALL_RESULT,
-        "messageId": f"result:{call.id}",
-        "toolCallId": call.id,
-        "content": command.content,
-        "role": "tool",
-        **({"isError": True} if command.is_error else {}),
-    }
+    return _result_event(call.id, command.content, is_error=command.is_error)
 
 
 def _resumed(state: RunState, events: tuple[dict[str, object], ...]) -> Transition:
@@ -354,7 +347,25 @@ def _cancel(state: RunState, command: Cancel) -> Transition | None:
         return Transition(replace(state, cancelling=True), (event,), QueueOp.CANCEL)
     error = RunError(command.reason, "CANCELLED")
     after = replace(state, status=Status.CANCELLED, waiting=None, cancelling=False, fence=state.fence + 1)
-    return Transition(after, (_error_event(error),), QueueOp.REMOVE, error=error)
+    calls = state.waiting.calls if state.waiting is not None else ()
+    closed = tuple(closed_call(call.id) for call in calls)
+    return Transition(after, (*closed, _error_event(error)), QueueOp.REMOVE, error=error)
+
+
+def closed_call(tool_call_id: str) -> dict[str, object]:
+    """The result of a tool call that nobody will answer any more: the conversation stays usable after a cancel."""
+    return _result_event(tool_call_id, "The run was cancelled before this call was answered.", is_error=True)
+
+
+def _result_event(tool_call_id: str, content: str, *, is_error: bool) -> dict[str, object]:
+    return {
+        "type": TOOL_CALL_RESULT,
+        "messageId": f"result:{tool_call_id}",
+        "toolCallId": tool_call_id,
+        "content": content,
+        "role": "tool",
+        **({"isError": True} if is_error else {}),
+    }
 
 
 def _yield(state: RunState, command: Yield) -> Transition | None:

@@ -20,7 +20,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop everything this revision made."""
-    op.execute("DROP VIEW run_events_flat")
+    op.execute("DROP VIEW runs_whole, run_events_flat")
     op.execute(
         "DROP TABLE workers, catalog, run_queue, run_events, run_head, runs, messages, conversations, api_keys, projects"
     )

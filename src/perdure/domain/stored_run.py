@@ -1,0 +1,163 @@
+"""A run as it is stored and read: identity, what creation said, and where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from perdure.domain.ids import ConversationId, MessageId, ProjectId, RunId, RunKey
+from perdure.domain.run import Executor, Kind, RunError, RunNames, RunState, Status, Waiting
+
+
+class Targets(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a run's code comes from and where it runs (veryfront.md 1.2); stored and answered, not interpreted."""
+
+    source_kind: str | None = None
+    source_environment_id: str | None = None
+    source_branch_id: str | None = None
+    source_release_version: str | None = None
+    runtime_kind: str | None = None
+    runtime_environment_id: str | None = None
+    runtime_branch_id: str | None = None
+
+
+class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What made a run: its trigger, and the place in a parent's conversation that it was spawned from."""
+
+    trigger_kind: str | None = None
+    trigger_id: str | None = None
+    schedule_id: str | None = None
+    conversation_id: str | None = None
+    message_id: str | None = None
+    tool_call_id: str | None = None
+
+
+class RunSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What creation said and nothing changes later. Stored as JSON in `runs.spec`."""
+
+    name: str | None = None
+    workflow_id: str | None = None
+    implementation_kind: str | None = None
+    worker_key: str | None = None
+    start_mode: str | None = None
+    timeout_seconds: int | None = None
+    backoff_limit: int | None = None
+    config: dict[str, object] | None = None
+    targets: Targets = Targets()
+    origin: Origin = Origin()
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run to be created. `route` names the queue that a worker takes it from (None: no engine executes it)."""
+
+    key: RunKey
+    kind: Kind
+    owner_kind: str
+    owner_id: UUID
+    status: Status
+    executor: Executor
+    spec: RunSpec
+    request_hash: bytes
+    created_at: datetime
+    agent_id: str | None = None
+    target: str | None = None
+    parent_run_id: RunId | None = None
+    conversation_id: ConversationId | None = None
+    new_conversation: bool = False
+    message_id: MessageId | None = None
+    batch_id: UUID | None = None
+    tags: tuple[str, ...] = ()
+    input: bytes | None = None
+    metadata: bytes | None = None
+    created_by: str | None = None
+    idempotency_key: str | None = None
+    route: str | None = None
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A stored run, whole. `input`, `output` and `metadata` are JSON text as it was stored."""
+
+    project_id: ProjectId
+    run_id: RunId
+    kind: Kind
+    owner_kind: str
+    owner_id: UUID
+    agent_id: str | None
+    target: str | None
+    parent_run_id: RunId | None
+    root_run_id: RunId
+    conversation_id: ConversationId | None
+    message_id: MessageId | None
+    batch_id: UUID | None
+    tags: tuple[str, ...]
+    spec: RunSpec
+    input: str | None
+    output: str | None
+    error: RunError | None
+    metadata: str | None
+    created_by: str | None
+    request_hash: bytes
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    updated_at: datetime
+    status: Status
+    executor: Executor
+    revision: int
+    attempt: int
+    fence: int
+    cancelling: bool
+    waiting: Waiting | None
+    latest_event_id: int
+    latest_external_sequence: int
+    last_ts: int
+
+    @property
+    def key(self) -> RunKey:
+        """What names it."""
+        return RunKey(self.project_id, self.run_id)
+
+    @property
+    def state(self) -> RunState:
+        """The part that the transition table looks at."""
+        return RunState(self.status, self.executor, self.attempt, self.fence, self.waiting, self.cancelling)
+
+    @property
+    def names(self) -> RunNames:
+        """The names that the lifecycle's events carry."""
+        return RunNames(self.run_id, str(self.conversation_id or self.run_id))
+
+    @property
+    def route(self) -> str:
+        """The queue that a worker takes it from."""
+        return route_of(self.kind, self.agent_id, self.target, self.spec)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs a list shows; None or empty means any."""
+
+    statuses: tuple[Status, ...] = ()
+    kind: Kind | None = None
+    agent_id: str | None = None
+    target: str | None = None
+    tag: str | None = None
+    parent_run_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def route_of(kind: Kind, agent_id: str | None, target: str | None, spec: RunSpec) -> str:
+    """The queue of a run: `agent:<name>`, `task:<name>` …; an external worker's is `external:<implementation kind>`."""
+    if spec.implementation_kind is not None:
+        return f"external:{spec.implementation_kind}"
+    if kind is Kind.AGENT:
+        return f"agent:{agent_id}"
+    name = target or ""
+    return name if name.startswith(f"{kind}:") else f"{kind}:{name}"

@@ -1,0 +1,19 @@
+"""What workers serve: agents (and later workflows, tasks, evals) by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from perdure.services.core import Core
+from perdure.store import catalog
+
+
+async def agents(core: Core) -> frozenset[str]:
+    """The names of all agents that some worker serves or served."""
+    entries = await catalog.entries(core.database)
+    return frozenset(entry.name for entry in entries if entry.kind == "agent")
+
+
+async def register(core: Core, worker_id: str, served: Iterable[tuple[str, str]], concurrency: int) -> None:
+    """A worker says what it serves: (kind, name) pairs."""
+    await catalog.register(core.database, worker_id, list(served), concurrency, core.clock())

@@ -1,0 +1,85 @@
+"""Append from outside, and read a run's events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perdure.domain.errors import InvalidRequest, NotStarted
+from perdure.domain.event import Append, Appended, StoredEvents
+from perdure.domain.ids import RunKey
+from perdure.domain.stored_run import Run
+from perdure.ledger.intake import Incoming
+from perdure.services import lifecycle
+from perdure.services import runs as run_service
+from perdure.services.core import Core
+from perdure.store import run_events
+
+_START_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events after a cursor: at most as many as asked for, and whether more follow."""
+
+    rows: tuple[StoredEvents, ...]
+    more: bool
+
+
+async def append(core: Core, key: RunKey, incoming: Incoming) -> Appended:
+    """Append events of an outside writer (veryfront.md 2.1). Raises what `Appender.append` raises but NotStarted."""
+    wanted = Append(
+        key,
+        incoming.segments,
+        expected_event_id=incoming.expected_event_id,
+        expected_external_sequence=incoming.expected_external_sequence,
+    )
+    for _ in range(_START_TRIES):
+        try:
+            return await core.appender.append(wanted)
+        except NotStarted:
+            run = await run_service.get(core, key)
+            moved = await lifecycle.start_with(core, run, wanted)
+            if moved is not None:
+                return Appended(
+                    moved.latest_event_id, moved.latest_external_sequence, wanted.event_count, moved.revision
+                )
+    return await core.appender.append(wanted)
+
+
+async def page(core: Core, key: RunKey, after: int, limit: int) -> Page:
+    """At most `limit` public events after event id `after`."""
+    rows = await run_events.read(core.database, key, after, limit=limit + 1)
+    kept: list[StoredEvents] = []
+    left = limit
+    for row in rows:
+        if left == 0:
+            return Page(tuple(kept), more=True)
+        if len(row.types) > left:
+            kept.append(first_of(row, left))
+            return Page(tuple(kept), more=True)
+        kept.append(row)
+        left -= len(row.types)
+    return Page(tuple(kept), more=False)
+
+
+def first_of(row: StoredEvents, count: int) -> StoredEvents:
+    """The first `count` events of a row."""
+    return StoredEvents(
+        row.first_event_id,
+        row.first_ts,
+        row.first_external_sequence,
+        row.public,
+        row.types[:count],
+        "[" + ",\n".join(row.lines()[:count]) + "]",
+    )
+
+
+def check_cursor(run: Run, after: int) -> None:
+    """Raise InvalidRequest for a cursor that lies ahead of the log."""
+    if not 0 <= after <= run.latest_event_id:
+        raise InvalidRequest(
+            f"The cursor {after} lies ahead of the log, which ends at {run.latest_event_id}: "
+            "use the id of an event that you received."
+        )
+
+

@@ -1,0 +1,215 @@
+"""The only writer of status (design section 3).
+
+Each function decides with `domain.run.decide` and writes what it decided as one statement: the state, the event that says
+so, the wide row and the queue row. The statement holds only if the run's revision is still the one that was decided on;
+otherwise the run is read again and decided again, so the first of two contradicting commands wins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from perdure.domain.errors import RunNotFound, Unavailable
+from perdure.domain.event import Append, Segment, segment_of
+from perdure.domain.ids import RunKey
+from perdure.domain.lease import Claimed, Held
+from perdure.domain.run import (
+    Cancel,
+    Command,
+    Finish,
+    QueueOp,
+    RunNames,
+    RunState,
+    Start,
+    Status,
+    Transition,
+    Yield,
+    decide,
+)
+from perdure.domain.stored_run import Run, RunFilter
+from perdure.ledger.notify import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, run_item
+from perdure.ledger.replay import stored_part
+from perdure.services.core import Core
+from perdure.store import run_queue, runs
+from perdure.store.runs import Move, Moved
+
+_TRIES = 50
+_CHILDREN_PER_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a caller believes about a run; if it is out of date the run is read again, nothing is lost."""
+
+    state: RunState
+    revision: int
+    names: RunNames
+    route: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What is written together with a transition: events that come before its own, and the run's results."""
+
+    before: tuple[Segment, ...] = ()
+    output: str | None = None
+    metadata: str | None = None
+    input: str | None = None
+
+
+NOTHING_EXTRA = Extra()
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a command did: the transition and the counters after it, or neither when it changed nothing."""
+
+    transition: Transition | None
+    counters: Moved | None
+
+
+async def apply(
+    core: Core, key: RunKey, command: Command, extra: Extra = NOTHING_EXTRA, *, known: Known | None = None
+) -> Applied:
+    """Do `command` to the run, or nothing where its state does not allow it. Raises RunNotFound, Unavailable."""
+    believed = known
+    for tries in range(_TRIES):
+        sure = believed is None
+        if believed is None:
+            believed = await _known(core, key)
+        transition = decide(believed.state, command, believed.names)
+        if transition is None and sure:
+            return Applied(None, None)
+        if transition is not None:
+            segments = (*extra.before, *_own_segments(transition))
+            move = Move(
+                key, believed.revision, transition, segments, believed.route,
+                output=extra.output, metadata=extra.metadata, input=extra.input,
+            )  # fmt: skip
+            moved = await runs.move(core.database, move, core.clock())
+            if moved is not None:
+                announce(core, key, transition, believed.route)
+                return Applied(transition, moved)
+        believed = None
+        await asyncio.sleep(0.001 * tries)
+    raise Unavailable(f"Run {key.run_id} changes too fast. Try again.")
+
+
+async def start_with(core: Core, run: Run, wanted: Append) -> Moved | None:
+    """The first append of a caller that executes by itself: its events start the run (veryfront.md section 3).
+
+    None when the run has moved on meanwhile. Raises CursorMismatch.
+    """
+    transition = decide(run.state, Start(), run.names)
+    if transition is None:
+        return None
+    await stored_part(core.database, run, wanted)
+    move = Move(
+        run.key, run.revision, transition, wanted.segments, run.route, expected_event_id=run.latest_event_id
+    )
+    moved = await runs.move(core.database, move, core.clock())
+    if moved is not None:
+        announce(core, run.key, transition, run.route)
+    return moved
+
+
+async def claim(
+    core: Core, worker_id: str, routes: Sequence[str], limit: int, lease_seconds: float
+) -> list[Claimed]:
+    """Take up to `limit` due runs for a worker. Each is running, leased and fenced when this returns."""
+    now = core.clock()
+    expires = runs.at(now) + timedelta(seconds=lease_seconds)
+    claimed = await run_queue.claim(core.database, worker_id, routes, limit, now, expires)
+    if claimed:
+        keys = [taken.key for taken in claimed]
+        core.hub.grew(keys)
+        core.notifier.say(LOG_CHANNEL, map(run_item, keys))
+    for taken in claimed:
+        core.metrics.claimed(seconds=max(0.0, now / 1000 - taken.available_at.timestamp()))
+    return claimed
+
+
+async def cancel(core: Core, key: RunKey, reason: str) -> Applied:
+    """Cancel a run and, in turn, its live children (design section 3). Raises RunNotFound."""
+    applied = await apply(core, key, Cancel(reason))
+    for child in await _live_children(core, key):
+        await cancel(core, child, f"Its parent run {key.run_id} was cancelled.")
+    return applied
+
+
+async def force_overdue_cancels(core: Core, grace: timedelta) -> int:
+    """End the runs whose worker did not answer a cancel within `grace`; answers how many."""
+    overdue = await run_queue.overdue_cancels(core.database, runs.at(core.clock()) - grace)
+    for key in overdue:
+        await apply(core, key, Cancel("The run was cancelled; its worker did not answer in time.", force=True))
+    return len(overdue)
+
+
+async def recover_expired(core: Core) -> int:
+    """Give the runs of lost workers back to the queue; answers how many."""
+    expired = await run_queue.expired(core.database, runs.at(core.clock()))
+    for held in expired:
+        await give_back(core, held, "lease_expired")
+        core.metrics.lease_expired()
+    return len(expired)
+
+
+async def give_back(core: Core, held: Held, reason: str, *, extra: Extra = NOTHING_EXTRA, delay_ms: int = 0) -> Applied:
+    """End an attempt without a result: the run goes back to the queue, unless another attempt holds it already."""
+    return await apply(core, held.key, Yield(reason, held.fence, delay_ms), extra)
+
+
+async def finish(core: Core, key: RunKey, command: Finish, extra: Extra = NOTHING_EXTRA) -> tuple[bool, Run]:
+    """End a run from outside (`/complete`). Answers whether the run has (now or already) the wanted status, and the run."""
+    applied = await apply(core, key, command, extra)
+    run = await runs.get(core.database, key)
+    if run is None:
+        raise RunNotFound(f"There is no run {key.run_id}.")
+    return applied.transition is not None or run.status is command.status, run
+
+
+def announce(core: Core, key: RunKey, transition: Transition, route: str) -> None:
+    """Tell this process and the others what a committed transition means for them."""
+    core.hub.grew((key,))
+    core.notifier.say(LOG_CHANNEL, (run_item(key),))
+    if transition.queue is QueueOp.ENQUEUE:
+        announce_queued(core, route)
+    elif transition.queue is QueueOp.CANCEL or transition.state.status is Status.CANCELLED:
+        core.router.heard_here(CANCEL_CHANNEL, [run_item(key)])
+        core.notifier.say(CANCEL_CHANNEL, (run_item(key),))
+
+
+def announce_queued(core: Core, route: str) -> None:
+    """Wake idle workers that serve a route, here and elsewhere."""
+    core.router.heard_here(QUEUE_CHANNEL, [route])
+    core.notifier.say(QUEUE_CHANNEL, (route,))
+
+
+def _own_segments(transition: Transition) -> tuple[Segment, ...]:
+    return (segment_of(transition.events),) if transition.events else ()
+
+
+async def _known(core: Core, key: RunKey) -> Known:
+    run = await runs.get(core.database, key)
+    if run is None:
+        raise RunNotFound(f"There is no run {key.run_id}.")
+    return Known(run.state, run.revision, run.names, run.route)
+
+
+async def _live_children(core: Core, key: RunKey) -> list[RunKey]:
+    wanted = RunFilter(
+        statuses=(Status.PENDING, Status.RUNNING, Status.WAITING), parent_run_id=key.run_id
+    )
+    found: list[RunKey] = []
+    before: tuple[datetime, str] | None = None
+    while True:
+        page = await runs.list_page(
+            core.database, key.project_id, wanted, before=before, limit=_CHILDREN_PER_PAGE
+        )
+        found.extend(child.key for child in page)
+        if len(page) < _CHILDREN_PER_PAGE:
+            return found
+        before = (page[-1].created_at, page[-1].run_id)

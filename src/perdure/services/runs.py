@@ -1,0 +1,186 @@
+"""Create, read and list runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from perdure.domain.errors import (
+    AgentNotFound,
+    IdempotencyKeyReused,
+    ProjectNotFound,
+    RunExists,
+    RunNotFound,
+    Unavailable,
+)
+from perdure.domain.ids import ConversationId, MessageId, ProjectId, RunId, RunKey, new_run_id, new_uuid
+from perdure.domain.run import Enqueue, Executor, Kind, Status
+from perdure.domain.stored_run import NewRun, Run, RunFilter, RunSpec, route_of
+from perdure.services import catalog, lifecycle
+from perdure.services.core import Core
+from perdure.services.lifecycle import Extra
+from perdure.store import runs
+
+MAX_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a caller asks for, whatever the dialect.
+
+    `initial_status` is None where the caller left it open; `input` is the request's input as JSON bytes;
+    `fingerprint` is a hash of the whole request, to tell a repeated Idempotency-Key from a reused one.
+    """
+
+    kind: Kind
+    owner_kind: str
+    owner_id: UUID
+    fingerprint: bytes
+    agent_id: str | None = None
+    target: str | None = None
+    public_id: str | None = None
+    idempotency_key: str | None = None
+    parent_run_id: str | None = None
+    initial_status: Status | None = None
+    conversation_id: UUID | None = None
+    new_conversation: bool = False
+    batch_id: UUID | None = None
+    spec: RunSpec = RunSpec()
+    input: bytes | None = None
+    metadata: bytes | None = None
+    tags: tuple[str, ...] = ()
+    created_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The run that a request made or found (`duplicate`)."""
+
+    run: Run
+    duplicate: bool
+
+
+async def create(core: Core, project_id: ProjectId, request: RunRequest) -> Created:
+    """Create a run, or answer the one that the same request made before.
+
+    Raises AgentNotFound, ConversationNotFound, ProjectNotFound, RunExists, IdempotencyKeyReused.
+    """
+    if request.owner_kind == "project" and request.owner_id != project_id:
+        raise ProjectNotFound(f"There is no project {request.owner_id}.")
+    new = _new_run(core, project_id, request)
+    if new.route is not None and request.kind is Kind.AGENT and new.executor is Executor.ENGINE:
+        await _check_agent(core, request.agent_id or "")
+    if not await runs.create(core.database, new):
+        return await _existing(core, new, request)
+    if new.route is not None:
+        lifecycle.announce_queued(core, new.route)
+    return Created(await get(core, new.key), duplicate=False)
+
+
+async def get(core: Core, key: RunKey) -> Run:
+    """One run. Raises RunNotFound."""
+    run = await runs.get(core.database, key)
+    if run is None:
+        raise RunNotFound(f"There is no run {key.run_id}.")
+    return run
+
+
+async def get_in_conversation(core: Core, key: RunKey, conversation_id: ConversationId) -> Run:
+    """One run of a conversation. Raises RunNotFound."""
+    run = await runs.get_in_conversation(core.database, key, conversation_id)
+    if run is None:
+        raise RunNotFound(f"There is no run {key.run_id} in conversation {conversation_id}.")
+    return run
+
+
+async def list_page(
+    core: Core, project_id: ProjectId, wanted: RunFilter, *, before: tuple[datetime, str] | None, limit: int
+) -> list[Run]:
+    """A page of runs, newest first; one more than `limit` when there are more."""
+    return await runs.list_page(core.database, project_id, wanted, before=before, limit=min(limit, MAX_PAGE) + 1)
+
+
+async def _check_agent(core: Core, agent_id: str) -> None:
+    known = await catalog.agents(core)
+    if agent_id not in known:
+        names = ", ".join(sorted(known)) or "none: start a worker that serves one"
+        raise AgentNotFound(f"No worker serves an agent {agent_id!r}. Known agents: {names}.")
+
+
+def _new_run(core: Core, project_id: ProjectId, request: RunRequest) -> NewRun:
+    now = core.clock()
+    key = RunKey(project_id, RunId(request.public_id) if request.public_id else new_run_id(now))
+    executor, status, queued = _placement(request)
+    conversation_id = _conversation(request, now)
+    return NewRun(
+        key=key,
+        kind=request.kind,
+        owner_kind=request.owner_kind,
+        owner_id=request.owner_id,
+        status=status,
+        executor=executor,
+        spec=request.spec,
+        request_hash=request.fingerprint,
+        created_at=runs.at(now),
+        agent_id=request.agent_id,
+        target=request.target,
+        parent_run_id=RunId(request.parent_run_id) if request.parent_run_id else None,
+        conversation_id=conversation_id,
+        new_conversation=request.new_conversation,
+        message_id=MessageId(new_uuid(now)) if conversation_id else None,
+        batch_id=request.batch_id,
+        tags=request.tags,
+        input=request.input,
+        metadata=request.metadata,
+        created_by=request.created_by,
+        idempotency_key=request.idempotency_key,
+        route=route_of(request.kind, request.agent_id, request.target, request.spec) if queued else None,
+    )
+
+
+def _conversation(request: RunRequest, now: int) -> ConversationId | None:
+    if request.new_conversation:
+        return ConversationId(request.conversation_id or new_uuid(now))
+    if request.conversation_id is not None:
+        return ConversationId(request.conversation_id)
+    return ConversationId(request.owner_id) if request.owner_kind == "conversation" else None
+
+
+def _placement(request: RunRequest) -> tuple[Executor, Status, bool]:
+    """Who executes the run, how it starts, and whether it is queued at once (veryfront.md 1.2)."""
+    if request.initial_status is Status.RUNNING:
+        return Executor.CALLER, Status.RUNNING, False
+    if request.spec.implementation_kind is not None:
+        return Executor.EXTERNAL, Status.PENDING, True
+    if request.kind is Kind.AGENT and request.initial_status is Status.PENDING and request.input is None:
+        return Executor.CALLER, Status.PENDING, False
+    return Executor.ENGINE, Status.PENDING, True
+
+
+async def _existing(core: Core, new: NewRun, request: RunRequest) -> Created:
+    """The run that stood in the way: the same request's, or somebody else's."""
+    if request.idempotency_key is not None:
+        earlier = await runs.get_by_idempotency_key(core.database, new.key.project_id, request.idempotency_key)
+        if earlier is not None:
+            if earlier.request_hash != request.fingerprint:
+                raise IdempotencyKeyReused
+            return Created(earlier, duplicate=True)
+    run = await runs.get(core.database, new.key)
+    if run is None:
+        raise Unavailable("The run was deleted meanwhile. Try again.")
+    if (run.kind, run.owner_kind, run.owner_id, run.agent_id, run.target) != (
+        new.kind, new.owner_kind, new.owner_id, new.agent_id, new.target,
+    ):  # fmt: skip
+        raise RunExists(f"Run {run.run_id} exists and is of another kind, owner or target: choose another public_id.")
+    if request.input is not None and run.input is None and run.status is Status.PENDING:
+        await _start_recorded(core, run, request.input)
+        run = await get(core, run.key)
+    return Created(run, duplicate=True)
+
+
+async def _start_recorded(core: Core, run: Run, input: bytes) -> None:
+    """The second phase of a two-phase start: the run was recorded before, now comes its input (veryfront.md 1.2)."""
+    if run.kind is Kind.AGENT and run.executor is Executor.CALLER:
+        await _check_agent(core, run.agent_id or "")
+        await lifecycle.apply(core, run.key, Enqueue(), Extra(input=input.decode()))

@@ -1,0 +1,82 @@
+"""PostgreSQL's NOTIFY and LISTEN: hints between processes, never the truth."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from perdure.domain.errors import Unavailable
+from perdure.store.database import Database, away_is_unavailable
+from perdure.store.queries import load
+
+if TYPE_CHECKING:
+    from perdure.store.database import Connection
+
+MAX_PAYLOAD = 7_900
+"""PostgreSQL refuses payloads of 8,000 bytes and more."""
+
+_SQL = load("notifications")
+_RECONNECT_SECONDS = 0.5
+
+
+async def send(database: Database, channel: str, payloads: Sequence[str]) -> None:
+    """Send payloads (each shorter than MAX_PAYLOAD bytes) on a channel."""
+    await database.execute(_SQL["notify"], channel, list(payloads))
+
+
+class Listener:
+    """One LISTEN connection, kept alive. `heard(channel, payload)` per notification; `lost()` after each reconnect,
+    because what was sent meanwhile was not heard."""
+
+    def __init__(
+        self, dsn: str, channels: Sequence[str], heard: Callable[[str, str], None], lost: Callable[[], None]
+    ) -> None:
+        self._dsn = dsn
+        self._channels = channels
+        self._heard = heard
+        self._lost = lost
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Return when it listens. Raises Unavailable when the database does not answer."""
+        connection = await self._connect()
+        self._task = asyncio.create_task(self._keep(connection), name="listener")
+
+    async def stop(self) -> None:
+        """Stop listening. Safe to call twice."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _connect(self) -> Connection:
+        with away_is_unavailable():
+            connection = await asyncpg.connect(self._dsn, timeout=10, server_settings={"application_name": "perdure-listen"})
+            for channel in self._channels:
+                await connection.add_listener(channel, self._on_notification)
+        return connection
+
+    def _on_notification(self, _connection: object, _pid: int, channel: str, payload: object) -> None:
+        self._heard(channel, str(payload))
+
+    async def _keep(self, connection: Connection) -> None:
+        while True:
+            gone = asyncio.Event()
+            connection.add_termination_listener(lambda _connection, gone=gone: gone.set())
+            try:
+                await gone.wait()
+            finally:
+                if not connection.is_closed():
+                    connection.terminate()
+            connection = await self._reconnect()
+            self._lost()
+
+    async def _reconnect(self) -> Connection:
+        while True:
+            with suppress(Unavailable):
+                return await self._connect()
+            await asyncio.sleep(_RECONNECT_SECONDS)

@@ -1,0 +1,182 @@
+"""Runs: created, read, listed, moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import asyncpg
+import msgspec
+
+from perdure.domain.errors import ConversationNotFound
+from perdure.domain.event import Segment
+from perdure.domain.ids import ConversationId, ProjectId, RunId, RunKey
+from perdure.domain.run import Executor, Kind, RunError, RunState, Status, Transition, Waiting
+from perdure.domain.stored_run import NewRun, Run, RunFilter, RunSpec
+from perdure.store.database import Database
+from perdure.store.queries import load
+from perdure.store.run_events import segment_columns
+
+_SQL = load("runs")
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A run's counters after a transition."""
+
+    revision: int
+    latest_event_id: int
+    latest_external_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A transition to be written, if the run's revision (and, where given, its latest event id) is still the expected one."""
+
+    key: RunKey
+    expected_revision: int
+    transition: Transition
+    segments: tuple[Segment, ...]
+    route: str
+    priority: int = 0
+    expected_event_id: int | None = None
+    output: str | None = None
+    metadata: str | None = None
+    input: str | None = None
+
+    @property
+    def state(self) -> RunState:
+        """The state it leads to."""
+        return self.transition.state
+
+
+async def create(database: Database, run: NewRun) -> bool:
+    """Create a run; False when one of that id or Idempotency-Key exists. Raises ConversationNotFound."""
+    try:
+        created = await database.fetchrow(
+            _SQL["create_run"],
+            run.key.project_id, run.key.run_id, run.kind, run.owner_kind, run.owner_id, run.agent_id, run.target,
+            run.parent_run_id, run.conversation_id, run.message_id, run.batch_id, list(run.tags),
+            msgspec.json.encode(run.spec).decode(), run.input.decode() if run.input is not None else None,
+            run.status, run.metadata.decode() if run.metadata is not None else None, run.created_by,
+            run.idempotency_key, run.request_hash, run.created_at, run.new_conversation, run.executor,
+            run.route, run.priority,
+        )  # fmt: skip
+    except asyncpg.ForeignKeyViolationError as error:
+        raise ConversationNotFound(f"There is no conversation {run.conversation_id}.") from error
+    return created is not None
+
+
+async def get(database: Database, key: RunKey) -> Run | None:
+    """One run, None where there is none in that project."""
+    return _run_or_none(await database.fetchrow(_SQL["get_run"], key.project_id, key.run_id))
+
+
+async def get_by_idempotency_key(database: Database, project_id: ProjectId, value: str) -> Run | None:
+    """The run that an earlier request with this Idempotency-Key made."""
+    return _run_or_none(await database.fetchrow(_SQL["get_run_by_idempotency_key"], project_id, value))
+
+
+async def get_in_conversation(database: Database, key: RunKey, conversation_id: ConversationId) -> Run | None:
+    """One run of a conversation."""
+    row = await database.fetchrow(_SQL["get_conversation_run"], key.project_id, key.run_id, conversation_id)
+    return _run_or_none(row)
+
+
+async def get_many(database: Database, keys: Sequence[RunKey]) -> dict[RunKey, Run]:
+    """Many runs by key; those that are gone are left out."""
+    rows = await database.fetch(_SQL["get_runs"], [key.project_id for key in keys], [key.run_id for key in keys])
+    runs = map(_run, rows)
+    return {run.key: run for run in runs}
+
+
+async def list_page(
+    database: Database,
+    project_id: ProjectId,
+    wanted: RunFilter,
+    *,
+    before: tuple[datetime, str] | None,
+    limit: int,
+) -> list[Run]:
+    """At most `limit` runs, newest first, after the keyset cursor `before` (created_at, run_id)."""
+    created_at, run_id = before if before is not None else (None, None)
+    rows = await database.fetch_planned_anew(
+        _SQL["list_runs"],
+        [
+            project_id, list(wanted.statuses) or None, wanted.kind, wanted.agent_id, wanted.target, wanted.tag,
+            wanted.parent_run_id, wanted.since, wanted.until, created_at, run_id, limit,
+        ],
+    )  # fmt: skip
+    return [_run(row) for row in rows]
+
+
+async def move(database: Database, wanted: Move, now_ms: int) -> Moved | None:
+    """Write a transition; None when the run has moved on meanwhile (read it again and decide again)."""
+    state, error = wanted.state, wanted.transition.error
+    now = at(now_ms)
+    row = await database.fetchrow(
+        _SQL["transition_run"],
+        wanted.key.project_id, wanted.key.run_id, wanted.expected_revision,
+        state.status, state.executor, state.attempt, state.fence, state.cancelling,
+        None if state.waiting is None else msgspec.json.encode(state.waiting).decode(),
+        now_ms,
+        sum(len(segment.lines) for segment in wanted.segments),
+        sum(len(segment.lines) for segment in wanted.segments if segment.external),
+        wanted.expected_event_id,
+        *segment_columns(wanted.segments),
+        wanted.transition.started, now,
+        error.code if error else None, error.message if error else None,
+        wanted.output, wanted.metadata,
+        wanted.transition.queue, wanted.route, wanted.priority, at(now_ms + wanted.transition.delay_ms), wanted.input,
+    )  # fmt: skip
+    return None if row is None else Moved(*row)
+
+
+def at(ms: int) -> datetime:
+    """Integer milliseconds as the datetime that the store takes."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def _run_or_none(row: asyncpg.Record | None) -> Run | None:
+    return None if row is None else _run(row)
+
+
+def _run(row: asyncpg.Record) -> Run:
+    message = row["error_message"]
+    return Run(
+        project_id=row["project_id"],
+        run_id=RunId(row["run_id"]),
+        kind=Kind(row["kind"]),
+        owner_kind=row["owner_kind"],
+        owner_id=row["owner_id"],
+        agent_id=row["agent_id"],
+        target=row["target"],
+        parent_run_id=row["parent_run_id"],
+        root_run_id=RunId(row["root_run_id"]),
+        conversation_id=row["conversation_id"],
+        message_id=row["message_id"],
+        batch_id=row["batch_id"],
+        tags=tuple(row["tags"]),
+        spec=msgspec.json.decode(row["spec"], type=RunSpec),
+        input=row["input"],
+        output=row["output"],
+        error=None if message is None else RunError(message, row["error_code"]),
+        metadata=row["metadata"],
+        created_by=row["created_by"],
+        request_hash=row["request_hash"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        completed_at=row["completed_at"],
+        updated_at=row["updated_at"],
+        status=Status(row["status"]),
+        executor=Executor(row["executor"]),
+        revision=row["revision"],
+        attempt=row["attempt"],
+        fence=row["fence"],
+        cancelling=row["cancelling"],
+        waiting=None if row["waiting"] is None else msgspec.json.decode(row["waiting"], type=Waiting),
+        latest_event_id=row["latest_event_id"],
+        latest_external_sequence=row["latest_external_sequence"],
+        last_ts=row["last_ts"],
+    )

@@ -1,0 +1,31 @@
+-- name: register_worker
+-- System: say that a worker is there and what it serves.
+INSERT INTO workers (id, routes, concurrency, started_at, heartbeat_at)
+VALUES ($1, $2, $3, $4, $4)
+ON CONFLICT (id) DO UPDATE SET routes = excluded.routes, concurrency = excluded.concurrency, heartbeat_at = excluded.heartbeat_at;
+
+-- name: heartbeat_worker
+-- System: say that a worker is still there.
+UPDATE workers SET heartbeat_at = $2 WHERE id = $1;
+
+-- name: remove_worker
+-- System: forget a worker that stopped.
+DELETE FROM workers WHERE id = $1;
+
+-- name: remove_silent_workers
+-- System: forget workers that have not been heard of since.
+DELETE FROM workers WHERE heartbeat_at < $1;
+
+-- name: record_catalog
+-- System: remember what a worker serves, so that runs for it are accepted while no worker is alive.
+INSERT INTO catalog (kind, name, last_seen_at)
+SELECT kind, name, $3 FROM unnest($1::text[], $2::text[]) AS t(kind, name)
+ON CONFLICT (kind, name) DO UPDATE SET last_seen_at = excluded.last_seen_at;
+
+-- name: list_catalog
+-- System: everything that some worker serves or served.
+SELECT kind, name, last_seen_at FROM catalog ORDER BY kind, name;
+
+-- name: list_workers
+-- System: the workers that were heard of.
+SELECT id, routes, concurrency, started_at, heartbeat_at FROM workers ORDER BY id;

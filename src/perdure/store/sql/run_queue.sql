@@ -1,0 +1,81 @@
+-- name: claim_runs
+-- System: take up to N due runs of the routes a worker serves; lease, fence, attempt, status and the event that says so move together.
+WITH due AS (
+    SELECT q.project_id, q.run_id, candidate.priority, candidate.available_at
+    FROM (
+        SELECT c.project_id, c.run_id, c.priority, c.available_at
+        FROM unnest($1::text[]) AS served(route),
+             LATERAL (
+                 SELECT project_id, run_id, priority, available_at
+                 FROM run_queue
+                 WHERE route = served.route AND lease_owner IS NULL AND available_at <= $2
+                 ORDER BY priority DESC, available_at
+                 LIMIT $3
+             ) c
+        ORDER BY c.priority DESC, c.available_at
+        LIMIT $3
+    ) candidate
+    JOIN run_queue q ON q.project_id = candidate.project_id AND q.run_id = candidate.run_id
+    WHERE q.lease_owner IS NULL
+    FOR UPDATE OF q SKIP LOCKED
+), head AS (
+    UPDATE run_head h
+    SET status = 'running', revision = h.revision + 1, attempt = h.attempt + 1, fence = h.fence + 1,
+        latest_event_id = h.latest_event_id + 1, last_ts = greatest(h.last_ts, $6::bigint - 1) + 1
+    FROM due
+    WHERE h.project_id = due.project_id AND h.run_id = due.run_id AND h.status = 'pending'
+    RETURNING h.project_id, h.run_id, h.revision, h.attempt, h.fence, h.latest_event_id, h.last_ts,
+              due.available_at, due.priority
+), leased AS (
+    UPDATE run_queue q
+    SET lease_owner = $4, lease_expires_at = $5, fence = head.fence
+    FROM head
+    WHERE q.project_id = head.project_id AND q.run_id = head.run_id
+), wide AS (
+    UPDATE runs r
+    SET status = 'running', started_at = coalesce(r.started_at, $2), updated_at = $2
+    FROM head
+    WHERE r.project_id = head.project_id AND r.run_id = head.run_id
+    RETURNING r.project_id, r.run_id, r.conversation_id
+), stored AS (
+    INSERT INTO run_events (project_id, run_id, first_event_id, last_event_id, first_ts, public, types, events)
+    SELECT head.project_id, head.run_id, head.latest_event_id, head.latest_event_id, head.last_ts, true,
+           CASE WHEN head.attempt = 1 THEN ARRAY['RUN_STARTED'] ELSE ARRAY['CUSTOM'] END,
+           CASE WHEN head.attempt = 1
+                THEN '[{"type":"RUN_STARTED","threadId":' || to_json(coalesce(wide.conversation_id::text, head.run_id))::text
+                     || ',"runId":' || to_json(head.run_id)::text || '}]'
+                ELSE '[{"type":"CUSTOM","name":"perdure.run.attempt","value":{"attempt":' || head.attempt || '}}]'
+           END
+    FROM head JOIN wide ON wide.project_id = head.project_id AND wide.run_id = head.run_id
+)
+SELECT project_id, run_id, revision, attempt, fence, latest_event_id, available_at
+FROM head
+ORDER BY priority DESC, available_at;
+
+-- name: renew_leases
+-- System: extend a worker's leases; the answer names those it still holds and whether a cancel was asked for.
+UPDATE run_queue
+SET lease_expires_at = $2
+WHERE lease_owner = $1
+RETURNING project_id, run_id, fence, cancel_at IS NOT NULL AS cancelling;
+
+-- name: expired_leases
+-- System: runs whose worker let the lease expire.
+SELECT q.project_id, q.run_id, q.lease_owner, q.fence
+FROM run_queue q
+WHERE q.lease_owner IS NOT NULL AND q.lease_expires_at < $1
+ORDER BY q.lease_expires_at
+LIMIT $2;
+
+-- name: overdue_cancels
+-- System: running runs whose worker did not answer a cancel in time.
+SELECT project_id, run_id
+FROM run_queue
+WHERE cancel_at < $1
+LIMIT $2;
+
+-- name: queue_depth
+-- System: how many runs wait for a worker, and since when the oldest does.
+SELECT count(*)::bigint AS depth, min(available_at) AS oldest
+FROM run_queue
+WHERE lease_owner IS NULL AND available_at <= $1;

@@ -1,0 +1,120 @@
+-- name: create_run
+-- Create a run with its head, its place in the queue and, if asked, its conversation and message; nothing at all when the run exists.
+WITH created AS (
+    INSERT INTO runs (project_id, run_id, kind, owner_kind, owner_id, agent_id, target, parent_run_id, root_run_id,
+                      conversation_id, message_id, batch_id, tags, spec, input, status, metadata, created_by,
+                      idempotency_key, request_hash, created_at, started_at, updated_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
+            coalesce((SELECT p.root_run_id FROM runs p WHERE p.project_id = $1 AND p.run_id = $8), $8, $2),
+            $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20::timestamptz,
+            CASE WHEN $15 = 'running' THEN $20::timestamptz END, $20::timestamptz)
+    ON CONFLICT DO NOTHING
+    RETURNING project_id, run_id, conversation_id, message_id, agent_id, status, created_at
+), conversation AS (
+    INSERT INTO conversations (project_id, id, created_at, updated_at)
+    SELECT project_id, conversation_id, created_at, created_at FROM created WHERE $21
+    ON CONFLICT DO NOTHING
+), message AS (
+    INSERT INTO messages (project_id, conversation_id, id, run_id, role, status, parts, created_at)
+    SELECT project_id, conversation_id, message_id, run_id, 'assistant', 'streaming', '[]', created_at
+    FROM created WHERE conversation_id IS NOT NULL AND message_id IS NOT NULL
+    ON CONFLICT DO NOTHING
+), head AS (
+    INSERT INTO run_head (project_id, run_id, status, executor, attempt)
+    SELECT project_id, run_id, status, $22, CASE WHEN status = 'running' THEN 1 ELSE 0 END FROM created
+), queued AS (
+    INSERT INTO run_queue (project_id, run_id, route, priority, available_at)
+    SELECT project_id, run_id, $23, $24, created_at FROM created WHERE $23::text IS NOT NULL
+)
+SELECT run_id FROM created;
+
+-- name: get_run
+-- One run, whole.
+SELECT * FROM runs_whole WHERE project_id = $1 AND run_id = $2;
+
+-- name: get_run_by_idempotency_key
+-- The run that an earlier request with this Idempotency-Key made.
+SELECT * FROM runs_whole WHERE project_id = $1 AND idempotency_key = $2;
+
+-- name: get_runs
+-- Many runs, whole. System-wide set: each row carries its project_id.
+SELECT w.*
+FROM unnest($1::uuid[], $2::text[]) AS k(project_id, run_id)
+JOIN runs_whole w ON w.project_id = k.project_id AND w.run_id = k.run_id;
+
+-- name: get_conversation_run
+-- One run, whole, if it belongs to the conversation.
+SELECT * FROM runs_whole WHERE project_id = $1 AND run_id = $2 AND conversation_id = $3;
+
+-- name: list_runs
+-- A page of runs, newest first, after a keyset cursor; each filter applies unless it is null.
+SELECT *
+FROM runs_whole
+WHERE project_id = $1
+  AND ($2::text[] IS NULL OR listed_status = ANY ($2))
+  AND ($3::text IS NULL OR kind = $3)
+  AND ($4::text IS NULL OR agent_id = $4)
+  AND ($5::text IS NULL OR target = $5)
+  AND ($6::text IS NULL OR tags @> ARRAY[$6])
+  AND ($7::text IS NULL OR parent_run_id = $7)
+  AND ($8::timestamptz IS NULL OR created_at > $8)
+  AND ($9::timestamptz IS NULL OR created_at <= $9)
+  AND ($10::timestamptz IS NULL OR (created_at, run_id) < ($10, $11))
+ORDER BY created_at DESC, run_id DESC
+LIMIT $12;
+
+-- name: transition_run
+-- Move a run whose revision is still the expected one: its state, its events, its wide row and its queue row, in one statement.
+WITH moved AS (
+    UPDATE run_head h
+    SET status = $4, executor = $5, attempt = $6, fence = $7, cancelling = $8, waiting = $9,
+        revision = h.revision + 1,
+        latest_event_id = h.latest_event_id + $11,
+        latest_external_sequence = h.latest_external_sequence + $12,
+        last_ts = greatest(h.last_ts, $10::bigint - 1) + $11
+    WHERE h.project_id = $1 AND h.run_id = $2 AND h.revision = $3
+      AND ($13::bigint IS NULL OR h.latest_event_id = $13)
+    RETURNING h.project_id, h.run_id, h.status, h.revision, h.fence, h.latest_event_id, h.latest_external_sequence, h.last_ts,
+              h.latest_event_id - $11 AS previous_event_id,
+              h.latest_external_sequence - $12 AS previous_external_sequence,
+              h.last_ts - $11 AS previous_ts
+), stored AS (
+    INSERT INTO run_events (project_id, run_id, first_event_id, last_event_id, first_ts, first_external_sequence,
+                            public, types, events)
+    SELECT m.project_id, m.run_id,
+           m.previous_event_id + 1 + s.skipped,
+           m.previous_event_id + s.skipped + s.size,
+           m.previous_ts + 1 + s.skipped,
+           CASE WHEN s.external_skipped IS NULL THEN NULL ELSE m.previous_external_sequence + 1 + s.external_skipped END,
+           s.public,
+           string_to_array(s.types, E'\n'),
+           s.events
+    FROM moved m,
+         unnest($14::int[], $15::int[], $16::int[], $17::boolean[], $18::text[], $19::text[])
+         AS s(skipped, external_skipped, size, public, types, events)
+), wide AS (
+    UPDATE runs r
+    SET status = m.status,
+        started_at = CASE WHEN $20 THEN coalesce(r.started_at, $21::timestamptz) ELSE r.started_at END,
+        completed_at = CASE WHEN m.status IN ('completed', 'failed', 'cancelled') THEN $21::timestamptz END,
+        error_code = CASE WHEN m.status IN ('failed', 'cancelled') THEN $22::text END,
+        error_message = CASE WHEN m.status IN ('failed', 'cancelled') THEN $23::text END,
+        output = coalesce($24::json, r.output),
+        metadata = coalesce($25::json, r.metadata),
+        input = coalesce($30::json, r.input),
+        updated_at = $21::timestamptz
+    FROM moved m
+    WHERE r.project_id = m.project_id AND r.run_id = m.run_id
+), removed AS (
+    DELETE FROM run_queue q USING moved m
+    WHERE $26 = 'remove' AND q.project_id = m.project_id AND q.run_id = m.run_id
+), cancelled AS (
+    UPDATE run_queue q SET cancel_at = $21::timestamptz FROM moved m
+    WHERE $26 = 'cancel' AND q.project_id = m.project_id AND q.run_id = m.run_id
+), queued AS (
+    INSERT INTO run_queue (project_id, run_id, route, priority, available_at)
+    SELECT m.project_id, m.run_id, $27::text, $28::smallint, $29::timestamptz FROM moved m WHERE $26 = 'enqueue'
+    ON CONFLICT (project_id, run_id) DO UPDATE
+    SET lease_owner = NULL, lease_expires_at = NULL, fence = NULL, cancel_at = NULL, available_at = excluded.available_at
+)
+SELECT revision, latest_event_id, latest_external_sequence FROM moved;
