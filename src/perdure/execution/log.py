@@ -1,0 +1,217 @@
+"""The protocol between a kind of run and its log, and what an attempt is given and gives back (design section 4).
+
+A kind runs one attempt: it looks up the steps that earlier attempts recorded, emits public AG-UI events, and records
+each new step before anything that depends on it. Who implements `RunLog` decides how that reaches the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Literal, Protocol, TypeVar
+
+from ag_ui.core import BaseEvent
+from pydantic_core import from_json, to_json
+
+from perdure.domain.errors import PerdureError
+from perdure.domain.message import Message
+from perdure.domain.run import PendingCall, Waiting, WaitingReason
+
+__all__ = [
+    "Answer",
+    "Completed",
+    "Outcome",
+    "Past",
+    "PendingCall",
+    "RunContext",
+    "RunFailed",
+    "RunLog",
+    "StreamedCall",
+    "StreamedMessage",
+    "Usage",
+    "Waiting",
+    "WaitingReason",
+]
+
+T = TypeVar("T")
+
+MODEL_STEP: Final = "model:"
+"""Prefix of the keys of recorded model responses. Recording one settles every message that was streamed before it."""
+
+ERROR_STEP: Final = "error:"
+"""Prefix of the keys of recorded failures. A restart forgets them, so that what failed is tried again."""
+
+
+class RunFailed(PerdureError):
+    """The run failed."""
+
+    code = "FAILED"
+
+    def __init__(self, detail: str | None = None, code: str | None = None) -> None:
+        super().__init__(detail)
+        if code is not None:
+            self.code = code
+
+
+class RunLog(Protocol):
+    """One run's log, as an attempt sees it."""
+
+    def step(self, key: str) -> bytes | None:
+        """The recorded result (JSON) of a step of this or an earlier attempt; None when there is none."""
+
+    async def record(self, key: str, value: bytes) -> None:
+        """Records a step's result (compact JSON). Durable on return, together with and after all events emitted before."""
+
+    async def emit(self, *events: BaseEvent) -> None:
+        """Takes public events for the log, to be flushed within milliseconds. May wait while too many are on the way."""
+
+    async def flush(self) -> None:
+        """Returns when everything emitted is durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came from outside for a tool call: its result, or the decision whether it may run.
+
+    For an approval `value` is whatever the caller sent (`kinds/approval.py` reads it).
+    """
+
+    tool_call_id: str
+    kind: Literal["result", "approval"]
+    value: object
+    is_error: bool = False
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedMessage:
+    """A text or reasoning message in the log that nothing has superseded.
+
+    `open`: its END event is missing. `settled`: a recorded step stands for it, so no attempt produces it again.
+    """
+
+    id: str
+    kind: Literal["text", "reasoning"]
+    open: bool
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedCall:
+    """A tool call in the log that nothing has superseded.
+
+    `parent` is the message that it belongs to (the call's own id where the log names none), `open` says that its END
+    event is missing, `result` is the message id of its result.
+    """
+
+    id: str
+    name: str
+    parent: str
+    open: bool
+    settled: bool
+    result: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the log says when an attempt begins (`fold.py` makes it).
+
+    `ids` are all message and tool call ids ever used, so that a new one collides with none of them; `generation` counts
+    the restarts that forgot the recorded steps; `restarted` says that a restart came after the last attempt.
+    """
+
+    steps: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    answers: Mapping[str, Answer] = field(default_factory=lambda: MappingProxyType({}))
+    messages: tuple[StreamedMessage, ...] = ()
+    calls: tuple[StreamedCall, ...] = ()
+    ids: frozenset[str] = frozenset()
+    generation: int = 0
+    restarted: bool = False
+
+    @property
+    def open_messages(self) -> tuple[StreamedMessage, ...]:
+        """The messages whose END event is missing."""
+        return tuple(message for message in self.messages if message.open)
+
+    @property
+    def open_tool_calls(self) -> tuple[StreamedCall, ...]:
+        """The tool calls whose END event or result is missing."""
+        return tuple(call for call in self.calls if call.open or call.result is None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """One attempt of a run: what it works on, and where it writes.
+
+    `messages` is the conversation so far, `input` the request as it came in (`tools`, `context`, `forwarded_props`,
+    `model`, `runtime_overrides` …), `clock` tells the time in integer milliseconds.
+    """
+
+    run_id: str
+    conversation_id: str | None
+    attempt: int
+    agent: str
+    messages: tuple[Message, ...]
+    input: Mapping[str, object]
+    answers: Mapping[str, Answer]
+    log: RunLog
+    clock: Callable[[], int]
+    past: Past = field(default_factory=Past)
+
+    def idempotency_key(self, step: str) -> str:
+        """A key for outside systems: the same whenever this step of this run is executed again after a crash."""
+        return f"{self.run_id}.{self.past.generation}.{step}"
+
+    async def step(self, key: str, run: Callable[[], Awaitable[T]]) -> T:
+        """The result of `run`, executed once: recorded under `key`, and read from the log in later attempts.
+
+        What JSON keeps of the result is what is returned, the first time too. An exception is not recorded.
+        """
+        name = f"step:{key}"
+        recorded = self.log.step(name)
+        if recorded is None:
+            recorded = to_json(await run())
+            await self.log.record(name, recorded)
+        result: T = from_json(recorded)
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that a run's model responses cost."""
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The run is done. `output` is a JSON value."""
+
+    output: object = None
+    usage: Usage | None = None
+    provider: str | None = None
+    model: str | None = None
+    finish_reason: str | None = None
+
+    def metadata(self) -> dict[str, object] | None:
+        """What the terminal event says about the model (veryfront.md 1.3); None for a run without one."""
+        if self.usage is None:
+            return None
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "inputTokens": self.usage.input_tokens,
+            "outputTokens": self.usage.output_tokens,
+            "cachedInputTokens": self.usage.cached_input_tokens,
+            "reasoningTokens": self.usage.reasoning_tokens,
+            "finishReason": self.finish_reason,
+        }
+
+
+Outcome = Completed | Waiting
+"""How an attempt ends. One that raises has failed; `RunFailed` carries the code of the terminal event."""
