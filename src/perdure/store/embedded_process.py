@@ -52,9 +52,17 @@ def read_pid_file(pgdata: Path) -> Postmaster | None:
 
 
 def is_server(pid: int, pgdata: Path) -> bool:
-    """Whether the process is a living PostgreSQL on this folder (a number alone may be somebody else's by now)."""
+    """Whether the process is a living PostgreSQL on this folder (a number alone may be somebody else's by now).
+
+    The folder may have been renamed since the server started in it: where it works is what counts, if it can be seen.
+    """
     command = command_of(pid)
-    return command is not None and _serves(command, pgdata)
+    if command is None or not _program(command).endswith("/postgres"):
+        return False
+    try:
+        return Path(f"/proc/{pid}/cwd").samefile(pgdata)
+    except OSError:
+        return _serves(command, pgdata)
 
 
 def command_of(pid: int) -> str | None:
@@ -68,7 +76,7 @@ def command_of(pid: int) -> str | None:
 
 
 def end_servers_of_deleted(pgdata: Path) -> None:
-    """End servers whose data folder was deleted under them: when they notice, they would remove the new one's socket."""
+    """End servers whose data folder was deleted: once they notice, they would remove the new server's socket."""
     old = [pid for pid, command in _commands().items() if _serves(command, pgdata)]
     for pid in old:
         with suppress(ProcessLookupError):
@@ -79,8 +87,13 @@ def end_servers_of_deleted(pgdata: Path) -> None:
 
 
 def _serves(command: str, pgdata: Path) -> bool:
-    program, _, arguments = command.partition(" -D ")
-    return program.endswith("/postgres") and f"{arguments} ".startswith(f"{pgdata} ")
+    """By the command line alone."""
+    folder = f"{command.partition(' -D ')[2]} "
+    return _program(command).endswith("/postgres") and folder.startswith(f"{pgdata} ")
+
+
+def _program(command: str) -> str:
+    return command.partition(" -D ")[0]
 
 
 def _has_proc() -> bool:
