@@ -17,3 +17,8 @@ async def agents(core: Core) -> frozenset[str]:
 async def register(core: Core, worker_id: str, served: Iterable[tuple[str, str]], concurrency: int) -> None:
     """A worker says what it serves: (kind, name) pairs."""
     await catalog.register(core.database, worker_id, list(served), concurrency, core.clock())
+
+
+async def unregister(core: Core, worker_id: str) -> None:
+    """A worker stops; what it served stays known."""
+    await catalog.unregister(core.database, worker_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from perdure.domain.errors import InvalidRequest, NotStarted
-from perdure.domain.event import Append, Appended, StoredEvents
+from perdure.domain.event import Append, Appended, Segment, StoredEvents
 from perdure.domain.ids import RunKey
 from perdure.domain.stored_run import Run
 from perdure.ledger.intake import Incoming
@@ -83,3 +83,17 @@ def check_cursor(run: Run, after: int) -> None:
         )
 
 
+
+
+async def find_segments(core: Core, key: RunKey, after: int, segments: tuple[Segment, ...]) -> int | None:
+    """Whether an executor's append, whose answer got lost, was stored after event id `after`: the id of its last event.
+
+    Only the holder of the fence writes rows like these, one append at a time, so equal text means that it is this append.
+    """
+    wanted = [segment.text() for segment in segments]
+    rows = await run_events.read(core.database, key, after, public_only=False)
+    for start in range(len(rows) - len(wanted) + 1):
+        window = rows[start : start + len(wanted)]
+        if [row.text for row in window] == wanted:
+            return window[-1].last_event_id
+    return None

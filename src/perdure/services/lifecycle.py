@@ -128,7 +128,7 @@ async def claim(
         core.hub.grew(keys)
         core.notifier.say(LOG_CHANNEL, map(run_item, keys))
     for taken in claimed:
-        core.metrics.claimed(seconds=max(0.0, now / 1000 - taken.available_at.timestamp()))
+        core.metrics.claimed(max(0.0, now / 1000 - taken.available_at.timestamp()))
     return claimed
 
 
@@ -153,7 +153,7 @@ async def recover_expired(core: Core) -> int:
     expired = await run_queue.expired(core.database, runs.at(core.clock()))
     for held in expired:
         await give_back(core, held, "lease_expired")
-        core.metrics.lease_expired()
+    core.metrics.leases_expired(len(expired))
     return len(expired)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from perdure.domain.ids import ProjectId, RunId, RunKey
@@ -50,7 +51,16 @@ async def overdue_cancels(database: Database, asked_before: datetime) -> list[Ru
     return [RunKey(ProjectId(row["project_id"]), RunId(row["run_id"])) for row in rows]
 
 
-async def depth(database: Database, now: datetime) -> tuple[int, datetime | None]:
-    """How many due runs wait for a worker, and since when the oldest does."""
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many runs wait for a worker and how many are held, and since when the oldest due one waits."""
+
+    pending: int
+    leased: int
+    oldest: datetime | None
+
+
+async def depth(database: Database, now: datetime) -> Depth:
+    """What the queue holds."""
     row = await database.fetchrow(_SQL["queue_depth"], now)
-    return (0, None) if row is None else (row["depth"], row["oldest"])
+    return Depth(0, 0, None) if row is None else Depth(row["pending"], row["leased"], row["oldest"])

@@ -111,6 +111,11 @@ async def list_page(
     return [_run(row) for row in rows]
 
 
+async def count_live(database: Database) -> dict[str, int]:
+    """Live runs by status, over all projects."""
+    return {row["status"]: row["runs"] for row in await database.fetch(_SQL["count_live_runs"])}
+
+
 async def move(database: Database, wanted: Move, now_ms: int) -> Moved | None:
     """Write a transition; None when the run has moved on meanwhile (read it again and decide again)."""
     state, error = wanted.state, wanted.transition.error

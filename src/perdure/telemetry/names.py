@@ -68,8 +68,19 @@ class LogLine(StrEnum):
     WORKER_STARTED = "worker.started", "A worker begins to claim.", "worker_id, concurrency, targets"
     WORKER_DRAINING = "worker.draining", "A worker claims nothing more and finishes what it has.", "worker_id, runs"
     WORKER_STOPPED = "worker.stopped", "A worker ended.", "worker_id"
+    ATTEMPT_BROKEN = (
+        "attempt.broken",
+        "An attempt met an error of ours; its run goes back to the queue.",
+        "run_id, attempt",
+    )
     CLAIM_FAILED = "claim.failed", "Claiming met an error; the worker tries again.", "error"
     HEARTBEAT_FAILED = "heartbeat.failed", "Leases were not renewed; it is tried again until they expire.", "error"
+    RUNS_RECOVERED = (
+        "runs.recovered",
+        "Runs of lost workers went back to the queue, or cancels that no worker answered were carried out.",
+        "expired_leases, overdue_cancels",
+    )
+    MAINTENANCE_FAILED = "maintenance.failed", "Looking after the queue met an error; it is tried again."
     LEASE_LOST = "lease.lost", "A worker found that its lease is gone, and dropped its attempt.", "fence"
     LEASE_EXPIRED = "lease.expired", "A lease expired; the run can be claimed again.", "fence, worker_id"
     WRITE_FENCED = "write.fenced", "A write of an outdated attempt was refused.", "fence"

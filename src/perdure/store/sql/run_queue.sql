@@ -75,7 +75,8 @@ WHERE cancel_at < $1
 LIMIT $2;
 
 -- name: queue_depth
--- System: how many runs wait for a worker, and since when the oldest does.
-SELECT count(*)::bigint AS depth, min(available_at) AS oldest
-FROM run_queue
-WHERE lease_owner IS NULL AND available_at <= $1;
+-- System: how many runs wait for a worker and how many are held, and since when the oldest due one waits.
+SELECT count(*) FILTER (WHERE lease_owner IS NULL) AS pending,
+       count(*) FILTER (WHERE lease_owner IS NOT NULL) AS leased,
+       min(available_at) FILTER (WHERE lease_owner IS NULL AND available_at <= $1) AS oldest
+FROM run_queue;

@@ -63,6 +63,10 @@ WHERE project_id = $1
 ORDER BY created_at DESC, run_id DESC
 LIMIT $12;
 
+-- name: count_live_runs
+-- System: live runs by status.
+SELECT status, count(*) AS runs FROM runs WHERE status IN ('pending', 'running', 'waiting') GROUP BY status;
+
 -- name: transition_run
 -- Move a run whose revision is still the expected one: its state, its events, its wide row and its queue row, in one statement.
 WITH moved AS (

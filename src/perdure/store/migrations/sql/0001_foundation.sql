@@ -96,6 +96,7 @@ CREATE INDEX runs_by_parent ON runs (project_id, parent_run_id, created_at DESC,
 CREATE INDEX runs_by_conversation ON runs (project_id, conversation_id, created_at DESC, run_id DESC)
     WHERE conversation_id IS NOT NULL;
 CREATE INDEX runs_by_tag ON runs USING gin (tags);
+CREATE INDEX runs_live ON runs (status) WHERE status IN ('pending', 'running', 'waiting');
 CREATE UNIQUE INDEX runs_once ON runs (project_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
 -- What moves with the log: narrow, updated in place by each append (no index but the key, so the update stays in its page).

@@ -1,0 +1,58 @@
+"""What an engine is: it decides which worker runs what, when, and what happens if the worker dies (design section 4).
+
+An executor knows how to run one kind of run. The two meet here and nowhere else; `tests/conformance` holds what every
+engine must do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from perdure.domain.ids import RunKey
+from perdure.domain.lease import Claimed
+
+
+class StopReason(StrEnum):
+    """Why a worker interrupts an attempt."""
+
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    DRAINED = "drained"
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """One run in a worker's hands. `stop` is set before the attempt's task is cancelled, and says why."""
+
+    claimed: Claimed
+    stop: StopReason | None = field(default=None)
+
+
+Execute = Callable[[Attempt], Awaitable[None]]
+"""Runs one attempt to its end and writes how it ended. It is cancelled when the worker must stop it."""
+
+
+class Working(Protocol):
+    """A worker at work."""
+
+    async def stop(self) -> None:
+        """Take nothing new, let running attempts finish for a while, hand the rest back. Safe to call twice."""
+
+
+class Engine(Protocol):
+    """Places runs on workers. A run is pending in the database before any of these is called."""
+
+    async def submit(self, key: RunKey) -> None:
+        """A run is pending: see that a worker takes it. Harmless to repeat."""
+
+    async def wake(self, key: RunKey) -> None:
+        """A run that waited is pending again. Harmless to repeat."""
+
+    async def cancel(self, key: RunKey, reason: str) -> None:
+        """End a run, wherever it is; its worker is told first."""
+
+    async def work(self, serves: frozenset[tuple[str, str]], execute: Execute) -> Working:
+        """Start a worker for the (kind, name) pairs it serves."""

@@ -1,0 +1,59 @@
+"""What somebody must look after: lost workers, cancels that nobody answered, the queue's gauges.
+
+Every worker and server does it; each deed is a compare-and-set, so that several at once do no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from time import monotonic
+
+from perdure.domain.errors import Unavailable
+from perdure.services import lifecycle, queue
+from perdure.services.core import Core
+from perdure.telemetry import LogLine, get_logger
+
+_EVERY_SECONDS = 0.5
+_MEASURE_SECONDS = 5.0
+
+
+class Maintenance:
+    """Looks after the queue twice a second."""
+
+    def __init__(self, core: Core, cancel_grace: timedelta) -> None:
+        self._core = core
+        self._cancel_grace = cancel_grace
+        self._task: asyncio.Task[None] | None = None
+        self._measured = 0.0
+        self._log = get_logger()
+
+    async def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._loop(), name="maintenance")
+
+    async def stop(self) -> None:
+        """Stop. Safe to call twice."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _loop(self) -> None:
+        while True:
+            try:
+                await self._once()
+            except Unavailable:
+                pass
+            except Exception:
+                self._log.exception(LogLine.MAINTENANCE_FAILED)
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    async def _once(self) -> None:
+        recovered = await lifecycle.recover_expired(self._core)
+        ended = await lifecycle.force_overdue_cancels(self._core, self._cancel_grace)
+        if recovered or ended:
+            self._log.warning(LogLine.RUNS_RECOVERED, expired_leases=recovered, overdue_cancels=ended)
+        if monotonic() - self._measured >= _MEASURE_SECONDS:
+            self._measured = monotonic()
+            await queue.measure(self._core)
