@@ -35,5 +35,7 @@ def new_run_id(now_ms: int, random: Callable[[int], bytes] = os.urandom) -> RunI
 def new_uuid(now_ms: int, random: Callable[[int], bytes] = os.urandom) -> UUID:
     """A time-ordered UUID (version 7, RFC 9562) for projects, conversations, messages and keys."""
     noise = int.from_bytes(random(10))
-    value = (now_ms & (1 << 48) - 1) << 80 | 0x7 << 76 | (noise >> 68 & 0xFFF) << 64 | 0b10 << 62 | noise & (1 << 62) - 1
+    value = (
+        (now_ms & (1 << 48) - 1) << 80 | 0x7 << 76 | (noise >> 68 & 0xFFF) << 64 | 0b10 << 62 | noise & (1 << 62) - 1
+    )
     return UUID(int=value)

@@ -297,7 +297,9 @@ def _answer(state: RunState, command: Answer) -> Transition | None:
 def _answer_event(call: PendingCall, command: Answer) -> dict[str, object]:
     """A tool's result is the AG-UI result; an approval lets the tool run, so its result is still to come."""
     if call.reason is WaitingReason.APPROVAL:
-        return custom("perdure.run.approval", {"toolCallId": call.id, "toolCallName": call.name, "value": command.value})
+        return custom(
+            "perdure.run.approval", {"toolCallId": call.id, "toolCallName": call.name, "value": command.value}
+        )
     return _result_event(call.id, command.content, is_error=command.is_error)
 
 

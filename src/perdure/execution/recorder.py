@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from time import monotonic
 
@@ -12,7 +12,8 @@ from ag_ui.core import BaseEvent
 from perdure.domain.errors import AppendRefused, NotFound, Unavailable
 from perdure.domain.event import MAX_EVENT_BYTES, STEP_RECORD, Append, Segment, custom, line_of
 from perdure.domain.lease import Claimed
-from perdure.execution.fold import encode_step
+from perdure.execution.fold import LogFold, encode_step
+from perdure.execution.log import Past
 from perdure.services import events as event_service
 from perdure.services.core import Core
 
@@ -34,17 +35,19 @@ class Recorder:
     """
 
     def __init__(
-        self, core: Core, claimed: Claimed, steps: dict[str, bytes], flush_seconds: float, lost: Callable[[], None]
+        self, core: Core, claimed: Claimed, past: Past, flush_seconds: float, lost: Callable[[], None]
     ) -> None:
         self._core = core
         self._claimed = claimed
-        self._steps = steps
+        self._steps = dict(past.steps)
+        self._fold = LogFold(past)
         self._flush_seconds = flush_seconds
         self._lost_callback = lost
         self._lost = False
         self._latest_event_id = claimed.latest_event_id
         self._waiting: list[tuple[bool, str, str]] = []
         self._flushing = asyncio.Lock()
+        self._flushes: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._last_flush = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -56,8 +59,7 @@ class Recorder:
     async def emit(self, *events: BaseEvent) -> None:
         """Take public events; they are in the log within the flush interval. Raises LeaseLost."""
         self._check()
-        for event in events:
-            self._waiting.append((True, event.type.value, _line(event)))
+        self.take_last(events)
         self._ensure_flusher()
         self._wake.set()
         if len(self._waiting) > MAX_WAITING:
@@ -72,12 +74,21 @@ class Recorder:
         self._steps[key] = value
 
     async def flush(self) -> None:
-        """Return when everything taken is durable. Raises LeaseLost."""
-        async with self._flushing:
-            self._check()
-            while self._waiting:
-                segments = self._take()
-                await self._store(segments)
+        """Return when everything taken is durable. Raises LeaseLost. Cancelling the caller does not stop what is on its way."""
+        task = asyncio.get_running_loop().create_task(self._flush())
+        self._flushes.add(task)
+        task.add_done_callback(self._flushed)
+        await asyncio.shield(task)
+
+    def past(self) -> Past:
+        """The log as this attempt leaves it, with everything taken so far."""
+        return self._fold.past()
+
+    def take_last(self, events: Iterable[BaseEvent]) -> None:
+        """Take events without sending them: `close` hands them over."""
+        for event in events:
+            self._fold.observe(event)
+            self._waiting.append((True, event.type.value, _line(event)))
 
     async def close(self) -> tuple[Segment, ...]:
         """Stop flushing and hand over what is not in the log yet, to be written with the transition that ends the attempt."""
@@ -87,6 +98,17 @@ class Recorder:
             self._task = None
         async with self._flushing:
             return self._take()
+
+    async def _flush(self) -> None:
+        async with self._flushing:
+            self._check()
+            while self._waiting:
+                await self._store(self._take())
+
+    def _flushed(self, task: asyncio.Task[None]) -> None:
+        self._flushes.discard(task)
+        if not task.cancelled():
+            task.exception()  # a caller that was cancelled does not look at it
 
     def _check(self) -> None:
         if self._lost:
@@ -110,7 +132,7 @@ class Recorder:
             self._wake.clear()
             await asyncio.sleep(max(0.0, self._last_flush + self._flush_seconds - monotonic()))
             try:
-                await asyncio.shield(asyncio.ensure_future(self.flush()))
+                await self.flush()
             except LeaseLost:
                 return
             self._last_flush = monotonic()

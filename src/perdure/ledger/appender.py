@@ -170,7 +170,9 @@ class Appender:
         began = perf_counter()
         answers = await run_events.append(self._database, [request.wanted for request in group], self._clock())
         self._metrics.append_committed(
-            appends=len(group), events=sum(answer.appended_count for answer in answers if answer), seconds=perf_counter() - began
+            appends=len(group),
+            events=sum(answer.appended_count for answer in answers if answer),
+            seconds=perf_counter() - began,
         )
         self._published(request.wanted.key for request, answer in zip(group, answers, strict=True) if answer)
         for request, answer in zip(group, answers, strict=True):

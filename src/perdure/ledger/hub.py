@@ -180,9 +180,7 @@ class Hub:
     async def _read_patiently(self, key: RunKey, cursor: int) -> list[StoredEvents]:
         while True:
             with suppress(Unavailable):
-                return await run_events.read(
-                    self._database, key, cursor, public_only=False, limit=_ROWS_PER_READ
-                )
+                return await run_events.read(self._database, key, cursor, public_only=False, limit=_ROWS_PER_READ)
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _read_all(self) -> None:

@@ -49,7 +49,9 @@ def parse_append(body: bytes) -> Incoming:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"The body is not JSON: {error}") from None
     if not 1 <= len(read.events) <= MAX_EVENTS:
-        raise InvalidRequest(f"Send 1 to {MAX_EVENTS} events in one request, not {len(read.events)}.", pointer="/events")
+        raise InvalidRequest(
+            f"Send 1 to {MAX_EVENTS} events in one request, not {len(read.events)}.", pointer="/events"
+        )
     for name in ("expected_previous_event_id", "expected_previous_external_event_sequence"):
         cursor = getattr(read, name)
         if cursor is not None and not 0 <= cursor < 1 << 62:
@@ -71,7 +73,8 @@ def _segments(events: list[tuple[str, str]]) -> tuple[Segment, ...]:
             external=public,
         )
         for public, group in (
-            (public, list(items)) for public, items in groupby(events, lambda event: event[0] not in PRIVATE_EXTERNAL_TYPES)
+            (public, list(items))
+            for public, items in groupby(events, lambda event: event[0] not in PRIVATE_EXTERNAL_TYPES)
         )
     )
 
@@ -87,7 +90,9 @@ def _event(raw: bytes, index: int) -> tuple[str, str]:
         kind = _TYPED.decode(raw).type
         line = raw.decode()
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"An event is an object with a non-empty string `type`: {error}.", pointer=pointer) from None
+        raise InvalidRequest(
+            f"An event is an object with a non-empty string `type`: {error}.", pointer=pointer
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"The event is not UTF-8 JSON: {error}", pointer=pointer) from None
     _check_type(kind, f"{pointer}/type")
@@ -106,9 +111,7 @@ def _check_closely(raw: bytes, pointer: str) -> None:
 
 def _check_type(kind: str, pointer: str) -> None:
     if not kind or len(kind) > MAX_TYPE_LENGTH or not kind.isprintable():
-        raise InvalidRequest(
-            f"An event's type is 1 to {MAX_TYPE_LENGTH} printable characters.", pointer=pointer
-        )
+        raise InvalidRequest(f"An event's type is 1 to {MAX_TYPE_LENGTH} printable characters.", pointer=pointer)
     if kind in TERMINAL_TYPES:
         raise InvalidRequest(
             f"{kind} is written by the server when the run ends: call /complete or /cancel instead.", pointer=pointer

@@ -41,9 +41,7 @@ def rest_of(wanted: Append, skip: int, at_event_id: int) -> Append:
         if skip < len(segment.lines):
             segments.append(replace(segment, types=segment.types[skip:], lines=segment.lines[skip:]))
         skip = max(0, skip - len(segment.lines))
-    return replace(
-        wanted, segments=tuple(segments), expected_event_id=at_event_id, expected_external_sequence=None
-    )
+    return replace(wanted, segments=tuple(segments), expected_event_id=at_event_id, expected_external_sequence=None)
 
 
 def canonical(line: str) -> bytes:

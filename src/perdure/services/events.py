@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from perdure.domain.errors import InvalidRequest, NotStarted
@@ -15,6 +16,7 @@ from perdure.services.core import Core
 from perdure.store import run_events
 
 _START_TRIES = 5
+_ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,18 @@ def check_cursor(run: Run, after: int) -> None:
         )
 
 
+async def own_lines(core: Core, key: RunKey) -> AsyncIterator[str]:
+    """The events that the server and its workers wrote, private ones included, as JSON texts in order.
+
+    What outside writers appended is left out: it must not pass for a recorded step or an answer.
+    """
+    after = 0
+    while rows := await run_events.read(core.database, key, after, public_only=False, limit=_ROWS_AT_ONCE):
+        for row in rows:
+            if row.first_external_sequence is None:
+                for line in row.lines():
+                    yield line
+        after = rows[-1].last_event_id
 
 
 async def find_segments(core: Core, key: RunKey, after: int, segments: tuple[Segment, ...]) -> int | None:

@@ -107,18 +107,14 @@ async def start_with(core: Core, run: Run, wanted: Append) -> Moved | None:
     if transition is None:
         return None
     await stored_part(core.database, run, wanted)
-    move = Move(
-        run.key, run.revision, transition, wanted.segments, run.route, expected_event_id=run.latest_event_id
-    )
+    move = Move(run.key, run.revision, transition, wanted.segments, run.route, expected_event_id=run.latest_event_id)
     moved = await runs.move(core.database, move, core.clock())
     if moved is not None:
         announce(core, run.key, transition, run.route)
     return moved
 
 
-async def claim(
-    core: Core, worker_id: str, routes: Sequence[str], limit: int, lease_seconds: float
-) -> list[Claimed]:
+async def claim(core: Core, worker_id: str, routes: Sequence[str], limit: int, lease_seconds: float) -> list[Claimed]:
     """Take up to `limit` due runs for a worker. Each is running, leased and fenced when this returns."""
     now = core.clock()
     expires = runs.at(now) + timedelta(seconds=lease_seconds)
@@ -200,15 +196,11 @@ async def _known(core: Core, key: RunKey) -> Known:
 
 
 async def _live_children(core: Core, key: RunKey) -> list[RunKey]:
-    wanted = RunFilter(
-        statuses=(Status.PENDING, Status.RUNNING, Status.WAITING), parent_run_id=key.run_id
-    )
+    wanted = RunFilter(statuses=(Status.PENDING, Status.RUNNING, Status.WAITING), parent_run_id=key.run_id)
     found: list[RunKey] = []
     before: tuple[datetime, str] | None = None
     while True:
-        page = await runs.list_page(
-            core.database, key.project_id, wanted, before=before, limit=_CHILDREN_PER_PAGE
-        )
+        page = await runs.list_page(core.database, key.project_id, wanted, before=before, limit=_CHILDREN_PER_PAGE)
         found.extend(child.key for child in page)
         if len(page) < _CHILDREN_PER_PAGE:
             return found

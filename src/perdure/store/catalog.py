@@ -65,4 +65,7 @@ async def entries(database: Database) -> list[Entry]:
 async def workers(database: Database) -> list[WorkerRow]:
     """All workers that were heard of."""
     rows = await database.fetch(_SQL["list_workers"])
-    return [WorkerRow(row["id"], tuple(row["routes"]), row["concurrency"], row["started_at"], row["heartbeat_at"]) for row in rows]
+    return [
+        WorkerRow(row["id"], tuple(row["routes"]), row["concurrency"], row["started_at"], row["heartbeat_at"])
+        for row in rows
+    ]

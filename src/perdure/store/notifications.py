@@ -55,7 +55,9 @@ class Listener:
 
     async def _connect(self) -> Connection:
         with away_is_unavailable():
-            connection = await asyncpg.connect(self._dsn, timeout=10, server_settings={"application_name": "perdure-listen"})
+            connection = await asyncpg.connect(
+                self._dsn, timeout=10, server_settings={"application_name": "perdure-listen"}
+            )
             for channel in self._channels:
                 await connection.add_listener(channel, self._on_notification)
         return connection

@@ -33,7 +33,9 @@ def load_all() -> Mapping[str, Mapping[str, Query]]:
     """Every query of the package by noun (file name) and name."""
     folder = files("perdure.store").joinpath("sql")
     nouns = sorted(entry.name.removesuffix(".sql") for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return MappingProxyType({noun: parse(files("perdure.store").joinpath("sql", f"{noun}.sql").read_text()) for noun in nouns})
+    return MappingProxyType(
+        {noun: parse(files("perdure.store").joinpath("sql", f"{noun}.sql").read_text()) for noun in nouns}
+    )
 
 
 def load(noun: str) -> Mapping[str, str]:

@@ -59,6 +59,7 @@ class LogLine(StrEnum):
     RUN_CLAIMED = "run.claimed", "A worker took a run; its attempt begins.", "kind, target, fence, waited_seconds"
     RUN_WAITING = "run.waiting", "A run waits, and holds no worker.", "waiting_for"
     RUN_ENDED = "run.ended", "A run reached a terminal status.", "status, code, seconds"
+    RUN_FAILED = "run.failed", "An agent or function raised; its run fails.", ""
     RUN_RETRIED = "run.retried", "An attempt failed, and another follows.", "error, delay_seconds"
     RUN_HANDED_BACK = "run.handed_back", "A draining worker gave its run back to the queue.", ""
     RUN_CANCELLING = "run.cancelling", "A running run's worker was told to cancel it.", "grace_seconds"

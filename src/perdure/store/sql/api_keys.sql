@@ -1,16 +1,24 @@
 -- name: create_key
--- A new key of a project; an administrator's bootstrap key that exists already is brought up to date.
+-- A new key of a project; no row when its prefix is taken.
 INSERT INTO api_keys (id, project_id, prefix, secret_hash, name, scopes, created_at, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT (prefix) DO UPDATE
-SET secret_hash = excluded.secret_hash, scopes = excluded.scopes, revoked_at = NULL
-WHERE api_keys.project_id = excluded.project_id AND $9
-RETURNING id;
+ON CONFLICT DO NOTHING
+RETURNING id, project_id, prefix, secret_hash, name, scopes, created_at, expires_at, revoked_at;
 
--- name: find_key
--- System: the key that a caller presents, by its public prefix (the secret is compared by the service).
+-- name: put_bootstrap_key
+-- The bootstrap key of a project: there is one row for it, so that a new key ends the former.
+INSERT INTO api_keys (id, project_id, prefix, secret_hash, name, scopes, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (id) DO UPDATE
+SET project_id = excluded.project_id, prefix = excluded.prefix, secret_hash = excluded.secret_hash, name = excluded.name,
+    scopes = excluded.scopes, expires_at = NULL, revoked_at = NULL,
+    created_at = CASE WHEN api_keys.secret_hash = excluded.secret_hash THEN api_keys.created_at ELSE excluded.created_at END
+RETURNING id, project_id, prefix, secret_hash, name, scopes, created_at, expires_at, revoked_at;
+
+-- name: find_keys
+-- System: the keys that a caller's may be, by public prefix (the hash is compared by the service).
 SELECT id, project_id, prefix, secret_hash, name, scopes, created_at, expires_at, revoked_at
-FROM api_keys WHERE prefix = $1;
+FROM api_keys WHERE prefix = ANY ($1::text[]);
 
 -- name: list_keys
 -- The keys of a project.

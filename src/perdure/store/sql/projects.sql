@@ -5,9 +5,33 @@ ON CONFLICT DO NOTHING
 RETURNING id, slug, name, created_at;
 
 -- name: get_project
--- System: a project by its id or slug (the caller's right to it is checked by the service).
-SELECT id, slug, name, created_at FROM projects WHERE id::text = $1 OR slug = $1;
+-- System: a project by its id (the caller's right to it is checked by the service).
+SELECT id, slug, name, created_at FROM projects WHERE id = $1;
+
+-- name: get_project_by_slug
+-- System: a project by its slug (the caller's right to it is checked by the service).
+SELECT id, slug, name, created_at FROM projects WHERE slug = $1;
 
 -- name: list_projects
 -- System: all projects, for administrators.
 SELECT id, slug, name, created_at FROM projects ORDER BY created_at, id;
+
+-- name: locate_run
+-- System: the project that has a run, for administrators; the given project first. One index probe for each project.
+SELECT coalesce(
+    (SELECT h.project_id FROM run_head h WHERE h.project_id = $1 AND h.run_id = $2),
+    (SELECT p.id FROM projects p
+     WHERE EXISTS (SELECT FROM run_head h WHERE h.project_id = p.id AND h.run_id = $2 OFFSET 0)
+     ORDER BY p.created_at, p.id
+     LIMIT 1)
+) AS project_id;
+
+-- name: locate_conversation
+-- System: the project that has a conversation, for administrators; the given project first. One index probe for each project.
+SELECT coalesce(
+    (SELECT c.project_id FROM conversations c WHERE c.project_id = $1 AND c.id = $2),
+    (SELECT p.id FROM projects p
+     WHERE EXISTS (SELECT FROM conversations c WHERE c.project_id = p.id AND c.id = $2 OFFSET 0)
+     ORDER BY p.created_at, p.id
+     LIMIT 1)
+) AS project_id;

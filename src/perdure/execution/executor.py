@@ -1,0 +1,229 @@
+"""Run one attempt: load the run, fold its log, resolve what executes it, let it run, write how it ended.
+
+Read `execute` from top to bottom: each line is one stage. Whatever the attempt leaves unsaid goes into the log together
+with the transition that ends it, in one statement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Protocol, assert_never
+
+import msgspec
+
+from perdure.domain.errors import PerdureError, RunNotFound, Unavailable
+from perdure.domain.event import line_of
+from perdure.domain.message import Message, parse_messages
+from perdure.domain.run import Command, Finish, Park, RunError, RunState, Status, Yield
+from perdure.domain.stored_run import Run
+from perdure.execution.closing import closing_events
+from perdure.execution.engines.base import Attempt, StopReason
+from perdure.execution.fold import LogFold
+from perdure.execution.log import Completed, Outcome, Past, RunContext, Waiting
+from perdure.execution.recorder import LeaseLost, Recorder
+from perdure.services import events as event_service
+from perdure.services import lifecycle
+from perdure.services import runs as run_service
+from perdure.services.core import Core
+from perdure.services.lifecycle import Extra, Known
+from perdure.telemetry import LogLine, TracedRun, Tracing, get_logger, run_context
+
+RunKind = Callable[[RunContext], Awaitable[Outcome]]
+"""Runs one attempt of one run and answers how it ended; an exception means that the run failed."""
+
+_NO_INPUT: Final[Mapping[str, object]] = MappingProxyType({})
+_WRITE_RETRY_SECONDS = 0.25
+
+
+class Resolve(Protocol):
+    """Finds what executes a run. Raises NotFound."""
+
+    def __call__(self, run: Run) -> RunKind: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended: the command that says so, what goes with it, and the word for the metrics."""
+
+    command: Command
+    outcome: str
+    output: str | None = None
+    metadata: str | None = None
+
+
+class Executor:
+    """Executes attempts for a worker."""
+
+    def __init__(self, core: Core, resolve: Resolve, flush_seconds: float, tracing: Tracing) -> None:
+        self._core = core
+        self._resolve = resolve
+        self._flush_seconds = flush_seconds
+        self._tracing = tracing
+        self._log = get_logger()
+
+    async def execute(self, attempt: Attempt) -> None:
+        """Run one attempt to its end. Cancel the task (with `attempt.stop` set) to interrupt it."""
+        claimed = attempt.claimed
+        with run_context(project_id=str(claimed.key.project_id), run_id=claimed.key.run_id, attempt=claimed.attempt):
+            run = await run_service.get(self._core, claimed.key)
+            self._core.metrics.attempt_began()
+            ending = None
+            try:
+                ending = await self._attempt(attempt, run)
+            finally:
+                self._core.metrics.attempt_ended(kind=run.kind, outcome=ending.outcome if ending else "lost")
+
+    async def _attempt(self, attempt: Attempt, run: Run) -> Ending | None:
+        claimed = attempt.claimed
+        past = await self._past(attempt, run)
+        recorder = self._recorder(attempt, past)
+        with self._tracing.attempt(_traced(run), claimed.attempt):
+            try:
+                ending = await self._run(attempt, run, past, recorder)
+            except LeaseLost:
+                ending = None
+            except asyncio.CancelledError:
+                if attempt.stop is None:
+                    await asyncio.shield(recorder.close())
+                    raise
+                ending = self._interrupted(attempt)
+        if ending is None:
+            await recorder.close()
+            self._log.warning(LogLine.LEASE_LOST, fence=claimed.fence)
+            return None
+        await self._end(attempt, run, recorder, ending)
+        return ending
+
+    async def _past(self, attempt: Attempt, run: Run) -> Past:
+        """What earlier attempts left in the log; nothing to read when this claim wrote its first event."""
+        if attempt.claimed.latest_event_id == 1:
+            return Past()
+        log = LogFold()
+        async for line in event_service.own_lines(self._core, run.key):
+            log.add(line)
+        return log.past()
+
+    def _recorder(self, attempt: Attempt, past: Past) -> Recorder:
+        task = asyncio.current_task()
+
+        def lost() -> None:
+            if attempt.stop is None and task is not None:
+                attempt.stop = StopReason.LOST
+                task.cancel()
+
+        return Recorder(self._core, attempt.claimed, past, self._flush_seconds, lost)
+
+    async def _run(self, attempt: Attempt, run: Run, past: Past, recorder: Recorder) -> Ending:
+        try:
+            context = _context(run, attempt, past, recorder, self._core.clock)
+            outcome = await self._resolve(run)(context)
+        except (LeaseLost, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            if isinstance(error, Unavailable):
+                return Ending(Yield("database_away", attempt.claimed.fence, delay_ms=1_000), "retried")
+            return self._failed(attempt, error)
+        return _ended(outcome, attempt.claimed.fence)
+
+    def _failed(self, attempt: Attempt, error: Exception) -> Ending:
+        if isinstance(error, PerdureError):
+            reason = RunError(error.detail, error.code)
+        else:
+            self._log.warning(LogLine.RUN_FAILED, exc_info=error)
+            reason = RunError(f"{type(error).__name__}: {error}", "FAILED")
+        return Ending(Finish(Status.FAILED, reason, attempt.claimed.fence), "failed")
+
+    def _interrupted(self, attempt: Attempt) -> Ending | None:
+        match attempt.stop:
+            case StopReason.CANCELLED:
+                reason = RunError("The run was cancelled.", "CANCELLED")
+                return Ending(Finish(Status.CANCELLED, reason, attempt.claimed.fence), "cancelled")
+            case StopReason.DRAINED:
+                return Ending(Yield("worker_stopped", attempt.claimed.fence), "handed_back")
+            case StopReason.LOST | None:
+                return None
+            case _:
+                assert_never(attempt.stop)
+
+    async def _end(self, attempt: Attempt, run: Run, recorder: Recorder, ending: Ending) -> None:
+        """Write the end of the attempt, however long the database is away: until then the lease is ours."""
+        if isinstance(ending.command, Finish) and ending.command.status is not Status.COMPLETED:
+            recorder.take_last(
+                closing_events(recorder.past(), "cancelled" if ending.outcome == "cancelled" else "failed")
+            )
+        before = await recorder.close()
+        extra = Extra(before=before, output=ending.output, metadata=ending.metadata)
+        known = Known(
+            RunState(Status.RUNNING, run.executor, attempt.claimed.attempt, attempt.claimed.fence),
+            attempt.claimed.revision,
+            run.names,
+            run.route,
+        )
+        while True:
+            try:
+                applied = await lifecycle.apply(self._core, run.key, ending.command, extra, known=known)
+                break
+            except Unavailable:
+                await asyncio.sleep(_WRITE_RETRY_SECONDS)
+            except RunNotFound:
+                return
+        if applied.transition is not None:
+            self._say(run, ending, applied.transition.state.status)
+
+    def _say(self, run: Run, ending: Ending, status: Status) -> None:
+        if status.terminal:
+            code = ending.command.error.code if isinstance(ending.command, Finish) and ending.command.error else None
+            ended = self._core.clock()
+            started_ms = int(run.created_at.timestamp() * 1000)
+            self._tracing.run_ended(
+                _traced(run), status=status, attempt=run.attempt, started_ms=started_ms, ended_ms=ended
+            )
+            seconds = (ended - started_ms) / 1000
+            self._log.info(LogLine.RUN_ENDED, status=status, code=code, seconds=round(seconds, 3))
+        elif status is Status.WAITING and isinstance(ending.command, Park):
+            self._log.info(LogLine.RUN_WAITING, waiting_for=ending.command.waiting.reason)
+
+
+def _traced(run: Run) -> TracedRun:
+    conversation = str(run.conversation_id) if run.conversation_id else None
+    return TracedRun(str(run.project_id), run.run_id, run.kind, run.agent_id or run.target or "", conversation)
+
+
+def _context(run: Run, attempt: Attempt, past: Past, recorder: Recorder, clock: Callable[[], int]) -> RunContext:
+    given = msgspec.json.decode(run.input, type=dict[str, object]) if run.input is not None else _NO_INPUT
+    return RunContext(
+        run_id=run.run_id,
+        conversation_id=str(run.conversation_id) if run.conversation_id else None,
+        attempt=attempt.claimed.attempt,
+        agent=run.agent_id or "",
+        messages=_messages(given),
+        input=given,
+        answers=past.answers,
+        log=recorder,
+        clock=clock,
+        past=past,
+    )
+
+
+def _messages(given: Mapping[str, object]) -> tuple[Message, ...]:
+    messages = given.get("messages")
+    return parse_messages(messages, "/request/input/messages") if isinstance(messages, list) else ()
+
+
+def _ended(outcome: Outcome, fence: int) -> Ending:
+    match outcome:
+        case Completed():
+            metadata = outcome.metadata()
+            return Ending(
+                Finish(Status.COMPLETED, fence=fence, metadata=metadata),
+                "completed",
+                output=None if outcome.output is None else line_of(outcome.output),
+                metadata=None if metadata is None else line_of(metadata),
+            )
+        case Waiting():
+            return Ending(Park(outcome, fence), "waiting")
+        case _:
+            assert_never(outcome)

@@ -1,0 +1,55 @@
+"""Projects, and in which of them something is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from perdure.domain.ids import ConversationId, ProjectId, RunId
+from perdure.domain.project import Project
+from perdure.store.database import Database
+from perdure.store.queries import load
+
+if TYPE_CHECKING:
+    import asyncpg
+
+_SQL: Mapping[str, str] = load("projects")
+
+
+async def create(database: Database, project: Project) -> Project | None:
+    """Store a project; None when its id or slug is taken."""
+    row = await database.fetchrow(_SQL["create_project"], project.id, project.slug, project.name, project.created_at)
+    return None if row is None else _project(row)
+
+
+async def get(database: Database, reference: ProjectId | str) -> Project | None:
+    """A project by its id or (a string) its slug."""
+    query = "get_project" if isinstance(reference, UUID) else "get_project_by_slug"
+    row = await database.fetchrow(_SQL[query], reference)
+    return None if row is None else _project(row)
+
+
+async def list_all(database: Database) -> list[Project]:
+    """All projects, oldest first."""
+    return [_project(row) for row in await database.fetch(_SQL["list_projects"])]
+
+
+async def locate_run(database: Database, first: ProjectId, run_id: RunId) -> ProjectId | None:
+    """The project that has a run of that id, `first` before others; None where no project has."""
+    return _located(await database.fetchrow(_SQL["locate_run"], first, run_id))
+
+
+async def locate_conversation(
+    database: Database, first: ProjectId, conversation_id: ConversationId
+) -> ProjectId | None:
+    """The project that has a conversation, `first` before others; None where no project has."""
+    return _located(await database.fetchrow(_SQL["locate_conversation"], first, conversation_id))
+
+
+def _located(row: asyncpg.Record | None) -> ProjectId | None:
+    return None if row is None or row["project_id"] is None else ProjectId(row["project_id"])
+
+
+def _project(row: asyncpg.Record) -> Project:
+    return Project(ProjectId(row["id"]), row["slug"], row["name"], row["created_at"])
