@@ -1,4 +1,7 @@
-"""Every error that Perdure raises on purpose. Each owns a stable code; `http/errors.py` maps the HTTP status in one place."""
+"""Every error that Perdure raises on purpose.
+
+Each owns a stable code; `http/errors.py` maps the HTTP status in one place.
+"""
 
 from __future__ import annotations
 

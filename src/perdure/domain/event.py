@@ -1,8 +1,8 @@
 """Events: what the log is made of (design section 2).
 
 An event travels as the JSON bytes it came in, with only its type beside it; nothing between the writer and the reader
-parses it. `lines` hold one event each as compact text without line breaks, so that a stored batch, a JSON array with one
-event a line, is split without parsing.
+parses it. `lines` hold one event each as compact text without line breaks, so that a stored batch, a JSON array with
+one event a line, is split without parsing.
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ class Segment:
 class Append:
     """A request to append. All of its events are stored, or none.
 
-    `expected_event_id` and `expected_external_sequence` are the cursors that the writer believes in (None: do not check);
-    `fence` is an executor's fence (None: a writer without a lease). Source: veryfront.md 2.1, design section 2.
+    `expected_event_id` and `expected_external_sequence` are the cursors that the writer believes in (None: do not
+    check); `fence` is an executor's fence (None: a writer without a lease). Source: veryfront.md 2.1, design section
+    2.
     """
 
     key: RunKey

@@ -1,4 +1,7 @@
-"""A worker's hold on a run. The fence grows with every claim, so that a lost lease cannot be mistaken for a held one."""
+"""A worker's hold on a run.
+
+The fence grows with every claim, so that a lost lease cannot be mistaken for a held one.
+"""
 
 from __future__ import annotations
 

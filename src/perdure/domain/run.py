@@ -231,18 +231,36 @@ def decide(state: RunState, command: Command, names: RunNames) -> Transition | N
     if state.status not in TABLE[type(command)]:
         return None
     match command:
+        case Claim() | Start() | Enqueue():
+            return _begin(state, command, names)
+        case Park() | Answer() | Signal():
+            return _talk(state, command)
+        case Finish() | Cancel() | Yield() | Restart():
+            return _end(state, command, names)
+
+
+def _begin(state: RunState, command: Claim | Start | Enqueue, names: RunNames) -> Transition:
+    match command:
         case Claim():
             return _claim(state, names)
         case Start():
             return Transition(replace(state, status=Status.RUNNING, attempt=state.attempt + 1), started=True)
         case Enqueue():
             return Transition(replace(state, executor=Executor.ENGINE), queue=QueueOp.ENQUEUE)
+
+
+def _talk(state: RunState, command: Park | Answer | Signal) -> Transition | None:
+    match command:
         case Park():
             return _park(state, command)
         case Answer():
             return _answer(state, command)
         case Signal():
             return _signal(state, command)
+
+
+def _end(state: RunState, command: Finish | Cancel | Yield | Restart, names: RunNames) -> Transition | None:
+    match command:
         case Finish():
             return _finish(state, command, names)
         case Cancel():

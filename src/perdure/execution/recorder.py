@@ -1,4 +1,6 @@
-"""An attempt's way into the log: public events gathered for some tens of milliseconds, steps at once, all under the fence."""
+"""An attempt's way into the log: public events gathered for some tens of milliseconds, steps at once, all under the
+fence.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,10 @@ class Recorder:
         self._steps[key] = value
 
     async def flush(self) -> None:
-        """Return when everything taken is durable. Raises LeaseLost. Cancelling the caller does not stop what is on its way."""
+        """Return when everything taken is durable.
+
+        Raises LeaseLost. Cancelling the caller does not stop what is on its way.
+        """
         task = asyncio.get_running_loop().create_task(self._flush())
         self._flushes.add(task)
         task.add_done_callback(self._flushed)
@@ -91,7 +96,9 @@ class Recorder:
             self._waiting.append((True, event.type.value, _line(event)))
 
     async def close(self) -> tuple[Segment, ...]:
-        """Stop flushing and hand over what is not in the log yet, to be written with the transition that ends the attempt."""
+        """Stop flushing and hand over what is not in the log yet, to be written with the transition that ends the
+        attempt.
+        """
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -138,7 +145,9 @@ class Recorder:
             self._last_flush = monotonic()
 
     async def _store(self, segments: tuple[Segment, ...]) -> None:
-        """Append, through outages of the database: an answer that got lost is looked up before anything is sent again."""
+        """Append, through outages of the database: an answer that got lost is looked up before anything is sent
+        again.
+        """
         wanted = Append(self._claimed.key, segments, fence=self._claimed.fence)
         tries = 0
         while True:

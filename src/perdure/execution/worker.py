@@ -81,7 +81,10 @@ class Worker:
         self._log.info(LogLine.WORKER_STARTED, targets=sorted(self._routes), concurrency=self._options.concurrency)
 
     async def stop(self) -> None:
-        """Take nothing new, let runs finish for `drain_seconds`, hand the rest back to the queue. Safe to call twice."""
+        """Take nothing new, let runs finish for `drain_seconds`, hand the rest back to the queue.
+
+        Safe to call twice.
+        """
         if self._claimer is None:
             return
         self._stopping = True

@@ -84,8 +84,8 @@ class Appender:
         """Store the events of `wanted`, all or none, and answer the run's counters after it.
 
         An append that was stored before (or its beginning) is recognised by its cursors and not stored again
-        (veryfront.md 2.3). Raises RunNotFound, CursorMismatch, TerminalRun, WaitingRun, StaleFence, NotStarted (a pending
-        run that its caller executes), and Unavailable when the database is away or the run stays locked.
+        (veryfront.md 2.3). Raises RunNotFound, CursorMismatch, TerminalRun, WaitingRun, StaleFence, NotStarted (a
+        pending run that its caller executes), and Unavailable when the database is away or the run stays locked.
         """
         for delay in _RETRY_DELAYS:
             done = await self._commit(wanted)

@@ -1,9 +1,9 @@
 """Follow: catch up from the store, then go on live, without a gap or a duplicate (design section 2).
 
-Followers of one run in one process share one feed, and all feeds share one read: a set of cursors goes to the store, the
-new rows come back, and each row is handed to every follower as the same object, so that what a dialect renders from it is
-rendered once. A follower that does not keep up loses its buffer, not its place: it reads the store at its own pace until
-it has caught up.
+Followers of one run in one process share one feed, and all feeds share one read: a set of cursors goes to the store,
+the new rows come back, and each row is handed to every follower as the same object, so that what a dialect renders
+from it is rendered once. A follower that does not keep up loses its buffer, not its place: it reads the store at its
+own pace until it has caught up.
 """
 
 from __future__ import annotations
@@ -82,7 +82,10 @@ class _Feed:
 
 
 class Hub:
-    """All followers of this process. `room`: how many bytes a follower may have waiting before it falls back to the store."""
+    """All followers of this process.
+
+    `room`: how many bytes a follower may have waiting before it falls back to the store.
+    """
 
     def __init__(self, database: Database, metrics: Metrics, room: int = 4 * 1024 * 1024) -> None:
         self._database = database

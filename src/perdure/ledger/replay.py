@@ -1,7 +1,7 @@
 """Was this append, or its beginning, stored already? (veryfront.md 2.3)
 
-A writer that lost an answer sends its events again at the old cursor. What it finds there decides: the same events mean a
-replay (or a committed prefix of it), other events mean that somebody else wrote first.
+A writer that lost an answer sends its events again at the old cursor. What it finds there decides: the same events
+mean a replay (or a committed prefix of it), other events mean that somebody else wrote first.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from perdure.store.database import Database
 async def stored_part(database: Database, run: Run, wanted: Append) -> int:
     """How many of the append's first events are stored already, right after its expected cursor.
 
-    0 when the cursor is the log's end, or when no cursor was given. Raises CursorMismatch when the cursor is ahead of the
-    log, when the two cursors contradict each other, or when other events stand there.
+    0 when the cursor is the log's end, or when no cursor was given. Raises CursorMismatch when the cursor is ahead of
+    the log, when the two cursors contradict each other, or when other events stand there.
     """
     if _at_the_end(run, wanted):
         return 0

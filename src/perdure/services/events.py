@@ -102,7 +102,8 @@ async def own_lines(core: Core, key: RunKey) -> AsyncIterator[str]:
 async def find_segments(core: Core, key: RunKey, after: int, segments: tuple[Segment, ...]) -> int | None:
     """Whether an executor's append, whose answer got lost, was stored after event id `after`: the id of its last event.
 
-    Only the holder of the fence writes rows like these, one append at a time, so equal text means that it is this append.
+    Only the holder of the fence writes rows like these, one append at a time, so equal text means that it is this
+    append.
     """
     wanted = [segment.text() for segment in segments]
     rows = await run_events.read(core.database, key, after, public_only=False)

@@ -1,4 +1,6 @@
-"""Keep leases alive, from a connection of its own: the heartbeat must not depend on the event loop that runs the agents."""
+"""Keep leases alive, from a connection of its own: the heartbeat must not depend on the event loop that runs the
+agents.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The only writer of status (design section 3).
 
-Each function decides with `domain.run.decide` and writes what it decided as one statement: the state, the event that says
-so, the wide row and the queue row. The statement holds only if the run's revision is still the one that was decided on;
-otherwise the run is read again and decided again, so the first of two contradicting commands wins.
+Each function decides with `domain.run.decide` and writes what it decided as one statement: the state, the event that
+says so, the wide row and the queue row. The statement holds only if the run's revision is still the one that was
+decided on; otherwise the run is read again and decided again, so the first of two contradicting commands wins.
 """
 
 from __future__ import annotations
@@ -159,7 +159,10 @@ async def give_back(core: Core, held: Held, reason: str, *, extra: Extra = NOTHI
 
 
 async def finish(core: Core, key: RunKey, command: Finish, extra: Extra = NOTHING_EXTRA) -> tuple[bool, Run]:
-    """End a run from outside (`/complete`). Answers whether the run has (now or already) the wanted status, and the run."""
+    """End a run from outside (`/complete`).
+
+    Answers whether the run has (now or already) the wanted status, and the run.
+    """
     applied = await apply(core, key, command, extra)
     run = await runs.get(core.database, key)
     if run is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -46,7 +46,7 @@ class RunRequest:
     conversation_id: UUID | None = None
     new_conversation: bool = False
     batch_id: UUID | None = None
-    spec: RunSpec = RunSpec()
+    spec: RunSpec = field(default_factory=RunSpec)
     input: bytes | None = None
     metadata: bytes | None = None
     tags: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ from perdure.store.embedded_process import (
     end_servers_of_deleted,
     is_server,
     read_pid_file,
+    wait_for_end,
 )
 from perdure.store.embedded_user import EmbeddedPostgresError, ServerUser, let_reach, let_read, server_user
 from perdure.telemetry import LogLine, get_logger
@@ -146,6 +147,8 @@ class Cluster:
                 break
             if self.postmaster() is None:
                 break
+        # The pid file goes a moment before the process, and whoever deletes the data next wants both gone.
+        wait_for_end(found.pid, self.pgdata)
         _remove_socket_folder(found.socket_folder)
 
     def sql(self, script: str, *, socket_folder: Path) -> str:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from perdure.store.embedded_user import COMMAND_ENVIRONMENT
 
-_OLD_SERVER_SECONDS = 10.0
-"""What a server gets to end in whose data folder was deleted."""
+_END_SECONDS = 10.0
 
 
 class State(StrEnum):
@@ -81,9 +80,15 @@ def end_servers_of_deleted(pgdata: Path) -> None:
     for pid in old:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGQUIT)
-    deadline = time.monotonic() + _OLD_SERVER_SECONDS
-    while any(is_server(pid, pgdata) for pid in old) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    for pid in old:
+        wait_for_end(pid, pgdata)
+
+
+def wait_for_end(pid: int, pgdata: Path) -> None:
+    """Wait until the process serves the folder no more, or for 10 s."""
+    deadline = time.monotonic() + _END_SECONDS
+    while is_server(pid, pgdata) and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def _serves(command: str, pgdata: Path) -> bool:

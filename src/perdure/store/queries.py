@@ -1,7 +1,7 @@
 """Named queries: SQL stays in `.sql` files, one file for each noun.
 
-A query is `-- name: …`, then a one-line description comment, then one statement. A description that begins with `System:`
-marks a query that no caller's request reaches; every other names project_id (a test holds both).
+A query is `-- name: …`, then a one-line description comment, then one statement. A description that begins with
+`System:` marks a query that no caller's request reaches; every other names project_id (a test holds both).
 """
 
 from __future__ import annotations

@@ -32,7 +32,10 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A transition to be written, if the run's revision (and, where given, its latest event id) is still the expected one."""
+    """A transition to be written, if the run's revision is still the expected one.
+
+    The same goes for its latest event id, where one is given.
+    """
 
     key: RunKey
     expected_revision: int

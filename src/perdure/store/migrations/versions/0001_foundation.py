@@ -21,6 +21,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop everything this revision made."""
     op.execute("DROP VIEW runs_whole, run_events_flat")
-    op.execute(
-        "DROP TABLE workers, catalog, run_queue, run_events, run_head, runs, messages, conversations, api_keys, projects"
-    )
+    op.execute("DROP TABLE workers, catalog, run_queue, run_events, run_head, runs")
+    op.execute("DROP TABLE messages, conversations, api_keys, projects")
