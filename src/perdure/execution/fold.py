@@ -35,6 +35,7 @@ class _Line(msgspec.Struct):
     toolCallId: object = None
     toolCallName: object = None
     parentMessageId: object = None
+    stepName: object = None
     content: object = None
     isError: object = None
     cancelled: object = None
@@ -93,6 +94,8 @@ class LogFold:
         self._answers = dict(past.answers)
         self._messages = {m.id: _Message(m.kind, m.open, m.settled) for m in past.messages}
         self._calls = {c.id: _Call(c.name, c.parent, c.open, c.settled, c.result) for c in past.calls}
+        self._stages = dict.fromkeys(past.open_stages)
+        self._spans = dict.fromkeys(past.open_spans)
         self._ids = set(past.ids)
         self._generation = past.generation
         self._restarted = past.restarted
@@ -104,25 +107,19 @@ class LogFold:
         return Past(
             steps=MappingProxyType(dict(self._steps)),
             answers=MappingProxyType(dict(self._answers)),
-            messages=self.messages(),
-            calls=self.calls(),
+            messages=tuple(StreamedMessage(key, m.kind, m.open, m.settled) for key, m in self._messages.items()),
+            calls=tuple(_call(key, c) for key, c in self._calls.items()),
+            open_stages=tuple(self._stages),
+            open_spans=tuple(self._spans),
             ids=frozenset(self._ids),
             generation=self._generation,
             restarted=self._restarted,
         )
 
-    def messages(self) -> tuple[StreamedMessage, ...]:
-        """The messages that nothing has superseded."""
-        return tuple(StreamedMessage(key, m.kind, m.open, m.settled) for key, m in self._messages.items())
-
-    def calls(self) -> tuple[StreamedCall, ...]:
-        """The tool calls that nothing has superseded."""
-        return tuple(StreamedCall(i, c.name, c.parent, c.open, c.settled, c.result) for i, c in self._calls.items())
-
     def call(self, call_id: str) -> StreamedCall | None:
         """One tool call; None when it is unknown or superseded."""
-        c = self._calls.get(call_id)
-        return None if c is None else StreamedCall(call_id, c.name, c.parent, c.open, c.settled, c.result)
+        found = self._calls.get(call_id)
+        return None if found is None else _call(call_id, found)
 
     def is_open(self, message_id: str) -> bool:
         """Whether a text or reasoning message has begun and not ended."""
@@ -178,6 +175,23 @@ class LogFold:
         message = self._messages.get(line.messageId) if isinstance(line.messageId, str) else None
         if message is not None:
             message.open = False
+
+    def _stage_started(self, line: _Line) -> None:
+        if isinstance(line.stepName, str):
+            self._stages[line.stepName] = None
+
+    def _stage_finished(self, line: _Line) -> None:
+        if isinstance(line.stepName, str):
+            self._stages.pop(line.stepName, None)
+
+    def _span_started(self, line: _Line) -> None:
+        if isinstance(line.messageId, str):
+            self._ids.add(line.messageId)
+            self._spans[line.messageId] = None
+
+    def _span_ended(self, line: _Line) -> None:
+        if isinstance(line.messageId, str):
+            self._spans.pop(line.messageId, None)
 
     # --- tool calls --------------------------------------------------------------------------------------------------
 
@@ -275,12 +289,20 @@ class LogFold:
             call.settled = settled
 
 
+def _call(call_id: str, call: _Call) -> StreamedCall:
+    return StreamedCall(call_id, call.name, call.parent, call.open, call.settled, call.result)
+
+
 _HANDLERS: Final[Mapping[str, Callable[[LogFold, _Line], None]]] = MappingProxyType(
     {
         "TEXT_MESSAGE_START": LogFold._text_start,
         "TEXT_MESSAGE_END": LogFold._end_message,
         "REASONING_MESSAGE_START": LogFold._reasoning_start,
         "REASONING_MESSAGE_END": LogFold._end_message,
+        "REASONING_START": LogFold._span_started,
+        "REASONING_END": LogFold._span_ended,
+        "STEP_STARTED": LogFold._stage_started,
+        "STEP_FINISHED": LogFold._stage_finished,
         "TOOL_CALL_START": LogFold._start_call,
         "TOOL_CALL_END": LogFold._end_call,
         "TOOL_CALL_RESULT": LogFold._result,

@@ -17,6 +17,7 @@ from pydantic_core import from_json, to_json
 from perdure.domain.errors import PerdureError
 from perdure.domain.message import Message
 from perdure.domain.run import PendingCall, Waiting, WaitingReason
+from perdure.telemetry.spans import Tracing
 
 __all__ = [
     "Answer",
@@ -61,10 +62,10 @@ class RunLog(Protocol):
         """The recorded result (JSON) of a step of this or an earlier attempt; None when there is none."""
 
     async def record(self, key: str, value: bytes) -> None:
-        """Records a step's result (compact JSON). Durable on return, together with and after all events emitted before."""
+        """Records a step's result (compact JSON). Durable on return, with and after the events emitted before."""
 
     async def emit(self, *events: BaseEvent) -> None:
-        """Takes public events for the log, to be flushed within milliseconds. May wait while too many are on the way."""
+        """Takes public events for the log, flushed within milliseconds. May wait while too many are on the way."""
 
     async def flush(self) -> None:
         """Returns when everything emitted is durable."""
@@ -117,6 +118,7 @@ class StreamedCall:
 class Past:
     """What the log says when an attempt begins (`fold.py` makes it).
 
+    `open_stages` are the names of AG-UI steps (STEP_STARTED) and `open_spans` the ids of REASONING_STARTs without an end.
     `ids` are all message and tool call ids ever used, so that a new one collides with none of them; `generation` counts
     the restarts that forgot the recorded steps; `restarted` says that a restart came after the last attempt.
     """
@@ -125,6 +127,8 @@ class Past:
     answers: Mapping[str, Answer] = field(default_factory=lambda: MappingProxyType({}))
     messages: tuple[StreamedMessage, ...] = ()
     calls: tuple[StreamedCall, ...] = ()
+    open_stages: tuple[str, ...] = ()
+    open_spans: tuple[str, ...] = ()
     ids: frozenset[str] = frozenset()
     generation: int = 0
     restarted: bool = False
@@ -158,6 +162,7 @@ class RunContext:
     log: RunLog
     clock: Callable[[], int]
     past: Past = field(default_factory=Past)
+    tracing: Tracing = field(default_factory=Tracing)
 
     def idempotency_key(self, step: str) -> str:
         """A key for outside systems: the same whenever this step of this run is executed again after a crash."""

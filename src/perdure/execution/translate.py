@@ -1,14 +1,14 @@
-"""From Pydantic AI's stream of a model response to AG-UI events, and the events that close or take back what is open.
+"""From Pydantic AI's stream of a model response to AG-UI events.
 
-One response has one message id. Its first text is that message; further texts, and each stretch of reasoning, are messages
-of their own whose ids begin with it. Everything that starts is ended before something else of its sort starts, and nothing
-is left open at the end, which is more than AG-UI 1.0 asks for.
+One response has one message id. Its first text is that message; further texts, and each stretch of reasoning, are
+messages of their own whose ids begin with it. Everything that starts is ended before something else of its sort starts,
+and nothing is left open at the end, which is more than AG-UI 1.0 asks for.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -19,12 +19,8 @@ from ag_ui.core import (
     ReasoningMessageContentEvent,
     ReasoningMessageEndEvent,
     ReasoningMessageStartEvent,
-    TextMessageContentEvent,
-    TextMessageEndEvent,
-    TextMessageStartEvent,
     ToolCallArgsEvent,
     ToolCallEndEvent,
-    ToolCallResultEvent,
     ToolCallStartEvent,
 )
 from pydantic_ai.messages import (
@@ -46,54 +42,21 @@ from pydantic_ai.messages import (
     ToolReturnPart,
 )
 
-from perdure.execution.fold import SUPERSEDED
-from perdure.execution.log import Past, StreamedCall, StreamedMessage
-
-MAX_DELTA: Final = 32_768
-"""Characters of a delta in one event: even if each is escaped, the event stays below 256 KB."""
-
-MAX_RESULT_BYTES: Final = 200_000
-"""Bytes of a tool result's text in its event. The model gets all of it; the event has a size limit."""
+from perdure.execution.agui import (
+    TextContent,
+    TextEnd,
+    TextStart,
+    ToolResult,
+    clip,
+    content_id,
+    pieces,
+    result_message_id,
+)
 
 MAX_FILE_BYTES: Final = 120_000
 """Bytes of a file that are sent along in its event. Of a larger one the event says type and size."""
 
 FILE: Final = "perdure.message.file"
-
-
-class TextStart(TextMessageStartEvent):
-    """TEXT_MESSAGE_START with the `contentId` that some clients need beside the message id (veryfront.md 2.5)."""
-
-    content_id: str
-
-
-class TextContent(TextMessageContentEvent):
-    """TEXT_MESSAGE_CONTENT with `contentId`."""
-
-    content_id: str
-
-
-class TextEnd(TextMessageEndEvent):
-    """TEXT_MESSAGE_END with `contentId`."""
-
-    content_id: str
-
-
-class ToolResult(ToolCallResultEvent):
-    """TOOL_CALL_RESULT that can say that the call failed, or that it was cancelled and has no result."""
-
-    is_error: bool | None = None
-    cancelled: bool | None = None
-
-
-def content_id(message_id: str) -> str:
-    """The `contentId` of a text message."""
-    return f"{message_id}:text"
-
-
-def result_message_id(parent: str, call_id: str) -> str:
-    """The message id of a tool call's result (veryfront.md 2.4)."""
-    return f"{parent}:tool:{call_id}"
 
 
 def tool_result(message_id: str, part: ToolReturnPart | NativeToolReturnPart, call_id: str | None = None) -> ToolResult:
@@ -105,84 +68,6 @@ def tool_result(message_id: str, part: ToolReturnPart | NativeToolReturnPart, ca
         role="tool",
         is_error=None if part.outcome == "success" else True,
     )
-
-
-def clip(text: str) -> str:
-    """`text`, or as much of its beginning as an event has room for and a note of how long it is."""
-    if len(text) * 6 <= MAX_RESULT_BYTES:
-        return text
-    kept = len(text)
-    while (size := len(msgspec.json.encode(text[:kept]))) > MAX_RESULT_BYTES:
-        kept = min(kept - 1, kept * MAX_RESULT_BYTES // size)
-    return text if kept == len(text) else f"{text[:kept]}\n… ({len(text)} characters)"
-
-
-def pieces(delta: str) -> Iterator[str]:
-    """A delta in pieces that fit into an event each; nothing for an empty one."""
-    return (delta[start : start + MAX_DELTA] for start in range(0, len(delta), MAX_DELTA))
-
-
-# --- what a crash, a retry or a cancel leaves open -------------------------------------------------------------------
-
-
-def end_events(messages: Iterable[StreamedMessage], calls: Iterable[StreamedCall]) -> list[BaseEvent]:
-    """The END events that are missing."""
-    events: list[BaseEvent] = []
-    for message in messages:
-        if message.open and message.kind == "text":
-            events.append(TextEnd(message_id=message.id, content_id=content_id(message.id)))
-        elif message.open:
-            events.append(ReasoningMessageEndEvent(message_id=message.id))
-    events += [ToolCallEndEvent(tool_call_id=call.id) for call in calls if call.open]
-    return events
-
-
-def closing_events(past: Past, reason: str = "cancelled") -> list[BaseEvent]:
-    """The events that close what a run leaves open when it ends early, so that its conversation stays usable.
-
-    Open messages and tool calls are ended; a call without a result gets one that says `reason`.
-    """
-    return [*end_events(past.messages, past.calls), *_no_results(past.calls, reason)]
-
-
-def supersede_events(
-    messages: Iterable[StreamedMessage], calls: Iterable[StreamedCall], reason: str
-) -> list[BaseEvent]:
-    """The events that take back what a lost attempt streamed: it is closed, then named in CUSTOM events.
-
-    One for each message, which also names the tool calls that belong to it. Settled messages and calls are left alone.
-    """
-    gone = [message for message in messages if not message.settled]
-    lost = [call for call in calls if not call.settled]
-    children: dict[str, list[str]] = {message.id: [] for message in gone}
-    for call in lost:
-        children.setdefault(call.parent, []).append(call.id)
-    events = [*end_events(gone, lost), *_no_results(lost, reason)]
-    return [*events, *(superseded(message_id, reason, call_ids) for message_id, call_ids in children.items())]
-
-
-def superseded(message_id: str, reason: str, call_ids: list[str] | None = None) -> BaseEvent:
-    """The event that takes back one message, and the tool calls that belong to it."""
-    value: dict[str, object] = {"messageId": message_id, "reason": reason}
-    return CustomEvent(name=SUPERSEDED, value={**value, "toolCallIds": call_ids} if call_ids else value)
-
-
-def _no_results(calls: Iterable[StreamedCall], reason: str) -> list[BaseEvent]:
-    return [
-        ToolResult(
-            message_id=result_message_id(call.parent, call.id),
-            tool_call_id=call.id,
-            content=reason,
-            role="tool",
-            is_error=True,
-            cancelled=True,
-        )
-        for call in calls
-        if call.result is None
-    ]
-
-
-# --- a model response ------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
