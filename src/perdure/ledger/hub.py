@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
@@ -129,7 +129,7 @@ class Hub:
         """Hint: any log may have new rows."""
         self.grew(list(self._feeds))
 
-    async def follow(self, key: RunKey, after: int) -> AsyncIterator[Delivery]:
+    async def follow(self, key: RunKey, after: int) -> AsyncGenerator[Delivery, None]:
         """The run's rows after event id `after`, live, private ones included; ends when the run has ended (or is gone)
         and everything was delivered, or when the server stops."""
         feed = self._feeds.setdefault(key, _Feed(key))
