@@ -16,8 +16,9 @@ import msgspec
 
 from perdure.domain.errors import PerdureError, RunNotFound, Unavailable
 from perdure.domain.event import line_of
+from perdure.domain.ids import Clock, RunKey
 from perdure.domain.message import Message, parse_messages
-from perdure.domain.run import Command, Finish, Park, RunError, RunState, Status, Yield
+from perdure.domain.run import Command, Finish, Park, RunError, RunState, Status, Transition, Yield
 from perdure.domain.stored_run import Run
 from perdure.execution.closing import closing_events
 from perdure.execution.engines.base import Attempt, StopReason
@@ -118,7 +119,7 @@ class Executor:
 
     async def _run(self, attempt: Attempt, run: Run, past: Past, recorder: Recorder) -> Ending:
         try:
-            context = _context(run, attempt, past, recorder, self._core.clock)
+            context = _context(run, attempt, past, recorder, self._core.clock, self._tracing)
             outcome = await self._resolve(run)(context)
         except (LeaseLost, asyncio.CancelledError):
             raise
@@ -162,16 +163,18 @@ class Executor:
             run.names,
             run.route,
         )
+        transition = await self._write(run.key, ending.command, extra, known)
+        if transition is not None:
+            self._say(run, ending, transition.state.status)
+
+    async def _write(self, key: RunKey, command: Command, extra: Extra, known: Known) -> Transition | None:
         while True:
             try:
-                applied = await lifecycle.apply(self._core, run.key, ending.command, extra, known=known)
-                break
+                return (await lifecycle.apply(self._core, key, command, extra, known=known)).transition
             except Unavailable:
                 await asyncio.sleep(_WRITE_RETRY_SECONDS)
             except RunNotFound:
-                return
-        if applied.transition is not None:
-            self._say(run, ending, applied.transition.state.status)
+                return None
 
     def _say(self, run: Run, ending: Ending, status: Status) -> None:
         if status.terminal:
@@ -192,7 +195,7 @@ def _traced(run: Run) -> TracedRun:
     return TracedRun(str(run.project_id), run.run_id, run.kind, run.agent_id or run.target or "", conversation)
 
 
-def _context(run: Run, attempt: Attempt, past: Past, recorder: Recorder, clock: Callable[[], int]) -> RunContext:
+def _context(run: Run, attempt: Attempt, past: Past, recorder: Recorder, clock: Clock, tracing: Tracing) -> RunContext:
     given = msgspec.json.decode(run.input, type=dict[str, object]) if run.input is not None else _NO_INPUT
     return RunContext(
         run_id=run.run_id,
@@ -205,6 +208,7 @@ def _context(run: Run, attempt: Attempt, past: Past, recorder: Recorder, clock: 
         log=recorder,
         clock=clock,
         past=past,
+        tracing=tracing,
     )
 
 

@@ -1,0 +1,267 @@
+"""The composition root: the only place that builds pools, services and engines, and that starts and stops them.
+
+`perdure dev` is `serve` and `worker` in one process with an embedded PostgreSQL; the parts are the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from datetime import timedelta
+from time import time_ns
+
+import uvicorn
+
+from perdure.domain.ids import Clock, RunKey
+from perdure.execution.demo import demo_app
+from perdure.execution.engines.base import Working
+from perdure.execution.engines.postgres import PostgresEngine
+from perdure.execution.executor import Executor
+from perdure.execution.kinds.resolve import Resolver
+from perdure.execution.loading import load_app
+from perdure.execution.maintenance import Maintenance
+from perdure.execution.registry import App, combine
+from perdure.execution.worker import WorkerOptions
+from perdure.http.application import create_app
+from perdure.ledger.appender import Appender
+from perdure.ledger.hub import Hub
+from perdure.ledger.notify import CHANNELS, LOG_CHANNEL, Notifier, Router, run_item, run_of
+from perdure.services.core import Core
+from perdure.services.health import Health
+from perdure.services.keys import ensure_bootstrap_key
+from perdure.services.projects import ensure_default_project
+from perdure.settings import Settings, environment
+from perdure.store.database import Database
+from perdure.store.embedded import EmbeddedPostgres, start_embedded
+from perdure.store.embedded_user import EmbeddedPostgresError
+from perdure.store.migrate import upgrade
+from perdure.store.notifications import Listener
+from perdure.telemetry import LogLine, Metrics, Tracing, get_logger
+from perdure.telemetry.tracing import configure_tracing
+
+LEASE_SECONDS = 30.0
+DEV_LEASE_SECONDS = 10.0
+DEV_DRAIN_SECONDS = 2.0
+HTTP_STOP_SECONDS = 5
+EMBEDDED_CHECK_SECONDS = 1.0
+
+APPEND_LANES = 2
+"""Connections that group-commit appends: while one waits for the disk, the other gathers."""
+
+
+def wall_clock() -> int:
+    """The time now, integer milliseconds since 1970."""
+    return time_ns() // 1_000_000
+
+
+@asynccontextmanager
+async def open_core(
+    dsn: str, *, pool_size: int = 10, follower_room: int = 4 * 1024 * 1024, clock: Clock = wall_clock
+) -> AsyncIterator[Core]:
+    """The parts that services work with, started; stopped in reverse order at the end. Raises Unavailable."""
+    metrics = Metrics()
+    origin = secrets.token_hex(8)
+    async with AsyncExitStack() as stack:
+        database = await _database(stack, dsn, pool_size, "perdure")
+        router = Router(origin)
+        hub = Hub(await _database(stack, dsn, 2, "perdure-hub"), metrics, follower_room)
+        notifier = Notifier(await _database(stack, dsn, 1, "perdure-notify"), origin)
+
+        def published(keys: Iterable[RunKey]) -> None:
+            grown = list(keys)
+            hub.grew(grown)
+            notifier.say(LOG_CHANNEL, map(run_item, grown))
+
+        lanes = await _database(stack, dsn, APPEND_LANES, "perdure-append")
+        appender = Appender(lanes, clock, published, metrics, APPEND_LANES)
+        router.on(LOG_CHANNEL, lambda items: hub.grew(filter(None, map(run_of, items))))
+        router.after_gap(hub.all_grew)
+        listener = Listener(dsn, CHANNELS, router.heard, router.lost)
+        for part in (notifier, hub, appender, listener):
+            await part.start()
+            stack.push_async_callback(part.stop)
+        yield Core(dsn, database, appender, hub, notifier, router, metrics, clock)
+
+
+async def _database(stack: AsyncExitStack, dsn: str, size: int, name: str) -> Database:
+    database = await Database.open(dsn, size=size, name=name)
+    stack.push_async_callback(database.close)
+    return database
+
+
+async def run(
+    settings: Settings,
+    *,
+    http: bool,
+    worker: bool,
+    app_spec: str | None,
+    dev: bool,
+    on_ready: Callable[[str], None],
+) -> None:
+    """Run a process until it is told to stop (SIGTERM, SIGINT), then stop it cleanly.
+
+    `http`: serve the API. `worker`: execute runs of the demo agents and of the user's `App` (`app_spec`: a Python file
+    or `module:attribute`). `dev`: migrate by itself and use short times. `on_ready` is told the URL (or the worker's
+    database) as soon as runs are accepted and executed. Raises AppNotLoaded, Unavailable,
+    EmbeddedPostgresError, OSError (the port is taken).
+    """
+    stopping = asyncio.Event()
+    application = served_agents(settings, app_spec) if worker else None
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_told_to_stop(stopping))
+        dsn = await _database_url(settings, stack)
+        if dev or settings.database_url is None:
+            await upgrade(dsn)
+        tracing = _tracing(stack)
+        core = await stack.enter_async_context(
+            open_core(dsn, pool_size=settings.database_pool_size, follower_room=settings.follower_buffer_bytes)
+        )
+        await _first_project(core, settings)
+        maintenance = Maintenance(core, timedelta(seconds=settings.cancel_grace_seconds))
+        await maintenance.start()
+        stack.push_async_callback(maintenance.stop)
+        working = None
+        if application is not None:
+            working = await _start_worker(core, settings, application, tracing, dev=dev)
+            stack.push_async_callback(working.stop)
+        if http:
+            await _serve(core, settings, stack, stopping, on_ready, executes=working is not None)
+        else:
+            on_ready("worker")
+            await stopping.wait()
+
+
+def served_agents(settings: Settings, app_spec: str | None) -> App:
+    """The demo agents, and beside them the user's."""
+    own = demo_app(settings.demo_model)
+    return combine([own, load_app(app_spec)]) if app_spec else own
+
+
+async def _database_url(settings: Settings, stack: AsyncExitStack) -> str:
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    embedded = await asyncio.to_thread(start_embedded, settings.data_dir)
+    stack.push_async_callback(asyncio.to_thread, embedded.stop)
+    guard = asyncio.create_task(_keep_running(embedded), name="embedded-guard")
+    stack.push_async_callback(_cancelled, guard)
+    return embedded.dsn
+
+
+async def _keep_running(embedded: EmbeddedPostgres) -> None:
+    """An embedded PostgreSQL that was killed is started again; its socket stays where it is."""
+    while True:
+        await asyncio.sleep(EMBEDDED_CHECK_SECONDS)
+        if embedded.pid is None:
+            with suppress(EmbeddedPostgresError):
+                await asyncio.to_thread(embedded.ensure_running)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _tracing(stack: AsyncExitStack) -> Tracing:
+    exporting = configure_tracing(environment())
+    if exporting is None:
+        return Tracing()
+    stack.callback(exporting.close)
+    return exporting.tracing
+
+
+async def _first_project(core: Core, settings: Settings) -> None:
+    project = await ensure_default_project(core)
+    if settings.bootstrap_api_key is not None:
+        await ensure_bootstrap_key(core, project.id, settings.bootstrap_api_key.get_secret_value())
+
+
+async def _start_worker(core: Core, settings: Settings, application: App, tracing: Tracing, *, dev: bool) -> Working:
+    executor = Executor(core, Resolver(application), settings.flush_ms / 1000, tracing)
+    options = WorkerOptions(
+        concurrency=settings.worker_concurrency,
+        lease_seconds=settings.lease_seconds or (DEV_LEASE_SECONDS if dev else LEASE_SECONDS),
+        drain_seconds=min(settings.drain_seconds, DEV_DRAIN_SECONDS) if dev else settings.drain_seconds,
+    )
+    engine = PostgresEngine(core, options)
+    return await engine.work(frozenset(("agent", name) for name in application.agents), executor.execute)
+
+
+async def _serve(
+    core: Core,
+    settings: Settings,
+    stack: AsyncExitStack,
+    stopping: asyncio.Event,
+    on_ready: Callable[[str], None],
+    *,
+    executes: bool,
+) -> None:
+    """Serve HTTP until told to stop; then end the streams, so that their clients reconnect elsewhere, and close."""
+    listening = socket.create_server(
+        (settings.host, settings.port), family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET, backlog=2048
+    )
+    stack.callback(listening.close)
+    health = Health(core, max_lag_ms=settings.ready_loop_lag_ms, worker_running=(lambda: True) if executes else None)
+    await health.start()
+    stack.push_async_callback(health.stop)
+    server = _Server(
+        uvicorn.Config(
+            create_app(core, settings, health),
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=HTTP_STOP_SECONDS,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
+    await server.ready.wait()
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    on_ready(f"http://{host}:{listening.getsockname()[1]}")
+    waiting = asyncio.create_task(stopping.wait())
+    await asyncio.wait((waiting, serving), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    get_logger().info(LogLine.SERVER_STOPPING)
+    await core.hub.stop()
+    server.should_exit = True
+    await serving
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: this module decides in which order things stop. `ready`: it accepts."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextmanager
+def _told_to_stop(stopping: asyncio.Event) -> Iterator[None]:
+    """Set `stopping` at the first SIGTERM or Ctrl-C; the second ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        stopping.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
