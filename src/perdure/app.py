@@ -34,7 +34,7 @@ from perdure.services.core import Core
 from perdure.services.health import Health
 from perdure.services.keys import ensure_bootstrap_key
 from perdure.services.projects import ensure_default_project
-from perdure.settings import Settings, environment
+from perdure.settings import Settings, otel_environment
 from perdure.store.database import Database
 from perdure.store.embedded import EmbeddedPostgres, start_embedded
 from perdure.store.embedded_user import EmbeddedPostgresError
@@ -43,8 +43,6 @@ from perdure.store.notifications import Listener
 from perdure.telemetry import LogLine, Metrics, Tracing, get_logger
 from perdure.telemetry.tracing import configure_tracing
 
-LEASE_SECONDS = 30.0
-DEV_LEASE_SECONDS = 10.0
 DEV_DRAIN_SECONDS = 2.0
 HTTP_STOP_SECONDS = 5
 EMBEDDED_CHECK_SECONDS = 1.0
@@ -118,7 +116,7 @@ async def run(
             await upgrade(dsn)
         tracing = _tracing(stack)
         core = await stack.enter_async_context(
-            open_core(dsn, pool_size=settings.database_pool_size, follower_room=settings.follower_buffer_bytes)
+            open_core(dsn, pool_size=settings.database_pool_size, follower_room=settings.follower_buffer)
         )
         await _first_project(core, settings)
         maintenance = Maintenance(core, timedelta(seconds=settings.cancel_grace_seconds))
@@ -166,7 +164,7 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 
 
 def _tracing(stack: AsyncExitStack) -> Tracing:
-    exporting = configure_tracing(environment())
+    exporting = configure_tracing(otel_environment())
     if exporting is None:
         return Tracing()
     stack.callback(exporting.close)
@@ -183,7 +181,7 @@ async def _start_worker(core: Core, settings: Settings, application: App, tracin
     executor = Executor(core, Resolver(application), settings.flush_ms / 1000, tracing)
     options = WorkerOptions(
         concurrency=settings.worker_concurrency,
-        lease_seconds=settings.lease_seconds or (DEV_LEASE_SECONDS if dev else LEASE_SECONDS),
+        lease_seconds=settings.lease(dev=dev),
         drain_seconds=min(settings.drain_seconds, DEV_DRAIN_SECONDS) if dev else settings.drain_seconds,
     )
     engine = PostgresEngine(core, options)
