@@ -20,8 +20,8 @@ from perdure.domain.ids import Clock, RunKey
 from perdure.domain.message import Message, parse_messages
 from perdure.domain.run import Command, Finish, Park, RunError, RunState, Status, Transition, Yield
 from perdure.domain.stored_run import Run
+from perdure.execution.attempt import Attempt, StopReason
 from perdure.execution.closing import closing_events
-from perdure.execution.engines.base import Attempt, StopReason
 from perdure.execution.fold import LogFold
 from perdure.execution.log import Completed, Outcome, Past, RunContext, Waiting
 from perdure.execution.recorder import LeaseLost, Recorder

@@ -14,7 +14,7 @@ from datetime import timedelta
 from perdure.domain.errors import PerdureError, Unavailable
 from perdure.domain.ids import RunKey
 from perdure.domain.lease import Claimed, Held, Renewed
-from perdure.execution.engines.base import Attempt, Execute, StopReason
+from perdure.execution.attempt import Attempt, Execute, StopReason
 from perdure.execution.heartbeat import Heartbeat
 from perdure.ledger.notify import CANCEL_CHANNEL, QUEUE_CHANNEL, run_of
 from perdure.services import catalog, lifecycle
@@ -148,7 +148,8 @@ class Worker:
             await self._hand_back(held, "worker_error", delay_ms=1_000)
 
     def _ended(self, running: _Running) -> None:
-        """Forget an attempt. One that was interrupted before it had begun could not write how it ended: hand it back."""
+        """Forget an attempt. One that was interrupted before it had begun could not write how it ended: hand it back.
+        """
         claimed = running.attempt.claimed
         if self._running.get(claimed.key) is running:
             del self._running[claimed.key]

@@ -6,33 +6,10 @@ engine must do.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Protocol
 
 from perdure.domain.ids import RunKey
-from perdure.domain.lease import Claimed
-
-
-class StopReason(StrEnum):
-    """Why a worker interrupts an attempt."""
-
-    CANCELLED = "cancelled"
-    LOST = "lost"
-    DRAINED = "drained"
-
-
-@dataclass(slots=True, eq=False)
-class Attempt:
-    """One run in a worker's hands. `stop` is set before the attempt's task is cancelled, and says why."""
-
-    claimed: Claimed
-    stop: StopReason | None = field(default=None)
-
-
-Execute = Callable[[Attempt], Awaitable[None]]
-"""Runs one attempt to its end and writes how it ended. It is cancelled when the worker must stop it."""
+from perdure.execution.attempt import Execute
 
 
 class Working(Protocol):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from perdure.domain.ids import RunKey
-from perdure.execution.engines.base import Execute, Working
+from perdure.execution.attempt import Execute
+from perdure.execution.engines.base import Working
 from perdure.execution.worker import Worker, WorkerOptions
 from perdure.services import lifecycle
 from perdure.services import runs as run_service
