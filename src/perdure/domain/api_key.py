@@ -2,8 +2,8 @@
 
 A key is `<kind>_<prefix>_<secret>` (seed 002). The prefix is public and finds the row. The whole key is stored as its
 SHA-256 and nothing else. A slow, salted hash (scrypt, argon2) would buy nothing: those make guessing of *weak* secrets
-expensive, and a secret of ours has 256 random bits, which nobody guesses at any speed; but every first request with a key
-would pay tens of milliseconds of the server's time for it, also one with a made-up secret.
+expensive, and a secret of ours has 256 random bits, which nobody guesses at any speed. It would cost, though: tens of
+milliseconds of the server's time for whoever presents a key, also a made-up one.
 """
 
 from __future__ import annotations
@@ -26,12 +26,10 @@ OWN_KIND: Final = "pd"
 """The kind of the keys that are made here. Imported ones keep theirs (`vf_…`)."""
 
 BOOTSTRAP_ID: Final = KeyId(UUID("00000000-0000-4000-8000-000000000002"))
-"""The one row of the bootstrap key: another key at the next start takes the place of the former, which ends with that."""
+"""The one row of the bootstrap key: another key at the next start takes the place of the former, which ends there."""
 
 BOOTSTRAP_PREFIX: Final = "~bootstrap"
 """Stands for the bootstrap key's prefix, which may be any string. No other key can have it: it is not base62."""
-
-MIN_IMPORTED_SECRET: Final = 16
 
 _FORM: Final = re.compile(r"[a-z]{2,16}_([A-Za-z0-9]{4,32})_[A-Za-z0-9_-]{16,256}")
 _DIGITS: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase

@@ -72,6 +72,12 @@ class ProjectNotFound(NotFound):
     code = "project_not_found"
 
 
+class KeyNotFound(NotFound):
+    """There is no such API key."""
+
+    code = "key_not_found"
+
+
 class AgentNotFound(NotFound):
     """No worker serves an agent of that name."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from perdure.domain.ids import ProjectId, RunId
 
@@ -17,6 +19,16 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+ORDINARY: Final = frozenset({Scope.RUNS_READ, Scope.RUNS_WRITE, Scope.EVENTS_APPEND})
+"""What a key or token holds that names no scopes: everything within its project but administration."""
+
+
+def known_scopes(words: Iterable[str]) -> frozenset[Scope]:
+    """The scopes of ours among `words`. Others are left out: a token may carry those of other services, too."""
+    wanted = set(words)
+    return frozenset(scope for scope in Scope if scope.value in wanted)
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """An authenticated caller.
@@ -26,7 +38,7 @@ class Principal:
 
     subject: str
     project_id: ProjectId
-    scopes: frozenset[Scope] = field(default=frozenset({Scope.RUNS_READ, Scope.RUNS_WRITE, Scope.EVENTS_APPEND}))
+    scopes: frozenset[Scope] = field(default=ORDINARY)
     run_id: RunId | None = None
 
     def may(self, scope: Scope) -> bool:

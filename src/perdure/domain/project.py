@@ -51,7 +51,8 @@ def check_slug(slug: str) -> str:
     """The slug, if it may be one. A UUID may not: it would be taken for a project's id. Raises InvalidRequest."""
     if not _is_slug(slug) or parse_uuid(slug) is not None:
         raise InvalidRequest(
-            f"`/slug` must be 1 to {MAX_SLUG} lower-case letters and digits, with single hyphens between them, and no UUID.",
+            f"`/slug` must be 1 to {MAX_SLUG} lower-case letters and digits, with single hyphens between them, and no"
+            " UUID.",
             pointer="/slug",
         )
     return slug

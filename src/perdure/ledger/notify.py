@@ -1,4 +1,5 @@
-"""Hints between processes, coalesced: which logs grew, which queues have work, which runs are to be cancelled.
+"""Hints between processes, coalesced: which logs grew, which queues have work, which runs are to be cancelled, which
+keys have ended.
 
 They are sent after the commit and on a connection of their own, because a pending notification serialises commits
 (design section 2). A lost hint costs a few seconds, never an event.
@@ -19,7 +20,8 @@ from perdure.store.database import Database
 LOG_CHANNEL = "perdure_log"
 QUEUE_CHANNEL = "perdure_queue"
 CANCEL_CHANNEL = "perdure_cancel"
-CHANNELS = (LOG_CHANNEL, QUEUE_CHANNEL, CANCEL_CHANNEL)
+KEYS_CHANNEL = "perdure_keys"
+CHANNELS = (LOG_CHANNEL, QUEUE_CHANNEL, CANCEL_CHANNEL, KEYS_CHANNEL)
 
 
 class Notifier:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from perdure.domain.ids import Clock
+from perdure.domain.ids import Clock, ProjectId
 from perdure.ledger.appender import Appender
 from perdure.ledger.hub import Hub
 from perdure.ledger.notify import Notifier, Router
+from perdure.services.recent import Recent
 from perdure.store.database import Database
 from perdure.telemetry import Metrics
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """The parts that services work with. `dsn` is for those who need a connection outside the event loop."""
+    """The parts that services work with. `dsn` is for those who need a connection outside the event loop.
+
+    `places` remembers for administrators in which project something is (`services.scoping`).
+    """
 
     dsn: str
     database: Database
@@ -24,3 +28,4 @@ class Core:
     router: Router
     metrics: Metrics
     clock: Clock
+    places: Recent[tuple[str, ProjectId, str], ProjectId] = field(default_factory=lambda: Recent(10_000))

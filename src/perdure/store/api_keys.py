@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from perdure.domain.api_key import ApiKey, StoredKey
 from perdure.domain.ids import KeyId, ProjectId
-from perdure.domain.principal import Scope
+from perdure.domain.principal import known_scopes
 from perdure.store.database import Database
 from perdure.store.queries import load
 
@@ -23,19 +23,20 @@ async def create(database: Database, stored: StoredKey) -> ApiKey | None:
     key = stored.key
     row = await database.fetchrow(
         _SQL["create_key"],
-        key.id, key.project_id, key.prefix, stored.token_hash, key.name, sorted(key.scopes), key.created_at, key.expires_at,
+        key.id, key.project_id, key.prefix, stored.token_hash, key.name, sorted(key.scopes), key.created_at,
+        key.expires_at,
     )  # fmt: skip
     return None if row is None else _stored(row).key
 
 
-async def put_bootstrap(database: Database, stored: StoredKey) -> ApiKey | None:
-    """Store the bootstrap key in place of the former one, and unrevoked; None when its prefix is taken."""
+async def put_bootstrap(database: Database, stored: StoredKey) -> ApiKey:
+    """Store the bootstrap key in place of the former one, and unrevoked."""
     key = stored.key
-    row = await database.fetchrow(
+    rows = await database.fetch(
         _SQL["put_bootstrap_key"],
         key.id, key.project_id, key.prefix, stored.token_hash, key.name, sorted(key.scopes), key.created_at,
     )  # fmt: skip
-    return None if row is None else _stored(row).key
+    return _stored(rows[0]).key
 
 
 async def find(database: Database, prefixes: Sequence[str]) -> list[StoredKey]:
@@ -60,7 +61,7 @@ def _stored(row: asyncpg.Record) -> StoredKey:
         project_id=ProjectId(row["project_id"]),
         prefix=row["prefix"],
         name=row["name"],
-        scopes=frozenset(Scope(scope) for scope in row["scopes"]),
+        scopes=known_scopes(row["scopes"]),
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],

@@ -1,0 +1,86 @@
+"""Projects: made by administrators, read by whoever acts in them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from perdure.domain.project import MAX_NAME, MAX_SLUG, SLUG_PATTERN, Project
+from perdure.http.context import core_of
+from perdure.http.deps import Administrator, Reader
+from perdure.http.json_schema import members, text, uuid
+from perdure.http.platform.bodies import Body, problems
+from perdure.http.platform.pages import WHOLE, PageInfo
+from perdure.services import projects, scoping
+
+router = APIRouter(tags=["projects"])
+
+_CREATE: Final = Body(
+    members(
+        {
+            "id": uuid("Chosen by the caller, or by the server where it is left out."),
+            "slug": text(1, MAX_SLUG, pattern=SLUG_PATTERN, description="The project's name in URLs."),
+            "name": text(1, MAX_NAME, description="The slug, where it is left out."),
+        },
+        required=("slug",),
+        title="CreateProject",
+    )
+)
+
+
+class ProjectOut(BaseModel):
+    """A project."""
+
+    id: UUID
+    slug: str
+    name: str
+    created_at: datetime
+
+
+class ProjectsOut(BaseModel):
+    """All projects that the caller may act in, oldest first."""
+
+    data: list[ProjectOut]
+    page_info: PageInfo
+
+
+@router.post(
+    "/projects",
+    status_code=201,
+    summary="Create a project.",
+    openapi_extra=_CREATE.documented(),
+    responses=problems(400, 409, 413),
+)
+async def create_project(request: Request, _principal: Administrator) -> ProjectOut:
+    """For administrators. 409 when the id or the slug is taken."""
+    body = await _CREATE.read(request)
+    chosen = body.get("id")
+    created = await projects.create(
+        core_of(request),
+        slug=body["slug"],
+        name=body.get("name"),
+        project_id=None if chosen is None else UUID(chosen),
+    )
+    return _out(created)
+
+
+@router.get("/projects", summary="List projects.", responses=problems())
+async def list_projects(request: Request, principal: Reader) -> ProjectsOut:
+    """An administrator sees all, everybody else their own."""
+    found = await scoping.visible_projects(core_of(request), principal)
+    return ProjectsOut(data=[_out(project) for project in found], page_info=WHOLE)
+
+
+@router.get("/projects/{ref}", summary="Read a project.", responses=problems(404))
+async def get_project(request: Request, principal: Reader, ref: str) -> ProjectOut:
+    """By id or slug. Another project than the caller's own is 404, but for administrators."""
+    return _out(await scoping.project_by_ref(core_of(request), principal, ref))
+
+
+def _out(project: Project) -> ProjectOut:
+    return ProjectOut(id=project.id, slug=project.slug, name=project.name, created_at=project.created_at)

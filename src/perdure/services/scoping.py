@@ -1,0 +1,90 @@
+"""In which project a request acts, and whether its principal may act there.
+
+An ordinary principal acts in its own project only, and finds there what it names or nothing: no query is needed to know
+that. An administrator acts in every project: what it names is looked for in its own project and then in the others, and
+the place is remembered. Run ids of our own are unique everywhere; where callers gave the same `public_id` in two
+projects, an administrator sees the run of its own.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from perdure.domain.errors import NotAllowed, ProjectNotFound
+from perdure.domain.ids import ConversationId, ProjectId, RunId
+from perdure.domain.principal import Principal, Scope
+from perdure.domain.project import Project, parse_uuid
+from perdure.services import projects as project_service
+from perdure.services.core import Core
+from perdure.store import projects
+
+
+async def project_of_run(core: Core, principal: Principal, run_id: RunId) -> ProjectId:
+    """The project in which the principal's request about a run acts.
+
+    Where no project has the run it is the principal's own, in which it will not be found. Raises NotAllowed for a token
+    that is bound to another run.
+    """
+    if principal.run_id is not None and principal.run_id != run_id:
+        raise NotAllowed("This token is good for another run only.")
+    own = principal.project_id
+    if Scope.ADMIN not in principal.scopes or not _storable(run_id):
+        return own
+    name = ("run", own, run_id)
+    place = core.places.get(name)
+    if place is None:
+        place = await projects.locate_run(core.database, own, run_id)
+        if place is None:
+            return own
+        core.places.put(name, place)
+    return place
+
+
+async def project_of_conversation(core: Core, principal: Principal, conversation_id: ConversationId) -> ProjectId:
+    """The project in which the principal's request about a conversation acts; its own where no project has it."""
+    own = principal.project_id
+    if Scope.ADMIN not in principal.scopes:
+        return own
+    name = ("conversation", own, str(conversation_id))
+    place = core.places.get(name)
+    if place is None:
+        place = await projects.locate_conversation(core.database, own, conversation_id)
+        if place is None:
+            return own
+        core.places.put(name, place)
+    return place
+
+
+async def project_for_owner(core: Core, principal: Principal, owner_kind: str, owner_id: UUID) -> ProjectId:
+    """The project in which a run with this owner (`project` or `conversation`) is created. Raises ProjectNotFound.
+
+    That the conversation exists there is the store's to say (ConversationNotFound), as it may be created with the run.
+    """
+    if owner_kind == "conversation":
+        return await project_of_conversation(core, principal, ConversationId(owner_id))
+    if owner_id == principal.project_id:
+        return principal.project_id
+    return (await project_by_ref(core, principal, str(owner_id))).id
+
+
+async def project_by_ref(core: Core, principal: Principal, ref: str) -> Project:
+    """The project of a route's `{ref}` (an id or slug). Raises ProjectNotFound, also for one that is not for it."""
+    own = principal.project_id
+    if Scope.ADMIN not in principal.scopes and parse_uuid(ref) not in (None, own):
+        raise ProjectNotFound(f"There is no project {ref}.")
+    project = await project_service.find(core, ref)
+    if project is None or (Scope.ADMIN not in principal.scopes and project.id != own):
+        raise ProjectNotFound
+    return project
+
+
+async def visible_projects(core: Core, principal: Principal) -> list[Project]:
+    """The projects that the principal may act in, oldest first."""
+    if Scope.ADMIN in principal.scopes:
+        return await project_service.list_all(core)
+    return [await project_service.get(core, str(principal.project_id))]
+
+
+def _storable(run_id: RunId) -> bool:
+    """Whether a run can have this id at all; what came in a path may hold bytes that PostgreSQL refuses."""
+    return 1 <= len(run_id) <= 128 and run_id.isprintable()
