@@ -90,7 +90,7 @@ class EmbeddedPostgres:
     def ensure_running(self) -> None:
         """Start the server again if it has died (it was killed, say); returns when it accepts connections.
 
-        The DSN may be another one afterwards. Raises EmbeddedPostgresError, also after `stop`.
+        The DSN stays the same. Raises EmbeddedPostgresError, also after `stop`.
         """
         with self._guard:
             if self._stopped or self._owners.deleted():

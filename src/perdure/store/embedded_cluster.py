@@ -5,13 +5,17 @@ All methods assume that the caller holds the start lock of `perdure.store.embedd
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -198,7 +202,6 @@ class Cluster:
         found = read_pid_file(self.pgdata)
         if found is None:
             return
-        _remove_socket_folder(found.socket_folder)
         if command_of(found.pid) is not None and not is_server(found.pid, self.pgdata):
             (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
 
@@ -223,16 +226,31 @@ class Cluster:
             return "(there is no log)"
 
     def _socket_folder(self) -> Path:
-        """Where the socket goes: beside the data, or in a folder of its own where that path is too long or odd."""
+        """Where the socket goes: beside the data, or in a folder of its own where that path is too long or odd.
+
+        The same one after each restart, so that a DSN stays right.
+        """
         if _socket_fits(self.pgdata):
             return self.pgdata
+        name = _SOCKET_PREFIX + hashlib.sha256(f"{self.user.uid} {self.pgdata}".encode()).hexdigest()[:16]
         for parent in (Path(tempfile.gettempdir()).resolve(), Path("/tmp")):
-            if _socket_fits(parent / f"{_SOCKET_PREFIX}12345678"):
-                folder = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir=parent))
-                self.user.own(folder)
-                let_reach(self.user, folder)
-                return folder
+            if _socket_fits(parent / name):
+                let_reach(self.user, parent / name)
+                return self._private_folder(parent / name)
         raise EmbeddedPostgresError("There is no folder with a path short enough for a socket. Set TMPDIR to one.")
+
+    def _private_folder(self, folder: Path) -> Path:
+        """A folder that only the server's user can enter, and nobody else can have made."""
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        if folder.lstat().st_uid == os.geteuid():
+            self.user.own(folder)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != self.user.uid or found.st_mode & 0o077:
+            raise EmbeddedPostgresError(
+                f"{folder} is somebody else's. Remove it, or set TMPDIR to a folder of your own."
+            )
+        return folder
 
 
 def open_cluster(pgdata: Path) -> Cluster:
