@@ -1,0 +1,84 @@
+"""docs/settings.md lists every setting: name, default and meaning."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from perdure.settings import Settings
+from perdure.telemetry import LogFormat
+from tests.repo.generated import check, table
+
+
+def shown(field: FieldInfo) -> str:
+    default = field.default.value if isinstance(field.default, Enum) else field.default
+    return "" if default in (None, ()) else f"`{default}`"
+
+
+def test_the_documentation_lists_every_setting() -> None:
+    rows = [
+        (f"`PERDURE_{name.upper()}`", shown(field), " ".join((field.description or "").split()))
+        for name, field in Settings.model_fields.items()
+    ]
+    assert [row[0] for row in rows if not row[2]] == [], "each setting has a docstring"
+    check("docs/settings.md", "settings", table(("variable", "default", "meaning"), rows))
+
+
+def test_they_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERDURE_PORT", "4001")
+    monkeypatch.setenv("PERDURE_DATA_DIR", "somewhere/else")
+    monkeypatch.setenv("PERDURE_EGRESS_ALLOW", "localhost, 10.0.0.0/8")
+    monkeypatch.setenv("PERDURE_LOG_LEVEL", "WARNING")
+    monkeypatch.setenv("PERDURE_DATABASE_URL", "")
+    monkeypatch.setenv("PERDURE_NOT_A_SETTING", "1")
+    settings = Settings()
+    assert (settings.port, settings.data_dir, settings.log_level) == (4001, Path("somewhere/else"), "warning")
+    assert settings.egress_allow == ("localhost", "10.0.0.0/8")
+    assert settings.database_url is None, "empty is unset"
+
+
+def test_they_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(Settings(), "port", 1)  # noqa: B010 (the type checker knows that it is frozen)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PERDURE_DATABASE_URL", "mysql://user:hunter2-hunter2@host/db"),
+        ("PERDURE_JWT_SECRET", "hunter2-hunter2"),
+        ("PERDURE_PORT", "hunter2-hunter2"),
+        ("PERDURE_ENGINE", "hunter2-hunter2"),
+    ],
+)
+def test_a_wrong_value_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ValidationError) as raised:
+        Settings()
+    text = str(raised.value)
+    assert variable.removeprefix("PERDURE_").lower() in text
+    assert "hunter2" not in text
+
+
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "BOOTSTRAP_API_KEY", "JWT_SECRET"):
+        monkeypatch.setenv(f"PERDURE_{name}", "postgresql://u:hunter2-hunter2-hunter2-hunter2@host/db")
+    assert "hunter2" not in repr(Settings())
+
+
+@pytest.mark.parametrize(
+    ("chosen", "dev", "pretty"),
+    [
+        (LogFormat.AUTO, True, True),
+        (LogFormat.AUTO, False, False),
+        (LogFormat.JSON, True, False),
+        (LogFormat.PRETTY, False, True),
+    ],
+)
+def test_logs_are_pretty_in_dev(monkeypatch: pytest.MonkeyPatch, chosen: LogFormat, dev: bool, pretty: bool) -> None:
+    monkeypatch.setenv("PERDURE_LOG_FORMAT", chosen)
+    assert Settings().pretty_logs(dev=dev) is pretty
