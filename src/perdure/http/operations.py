@@ -1,0 +1,177 @@
+"""Routes without the framework's per-field work: a handler takes the Request and answers bytes, and describes itself.
+
+What a handler does is said beside it as an `Operation`; `routes_of` serves the operations, `paths_of` publishes them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from perdure.domain.principal import Scope
+from perdure.http.errors import PROBLEM_JSON
+from perdure.http.json_schema import JsonSchema, text, uuid
+
+Handler = Callable[[Request], Awaitable[ASGIApp]]
+
+JSON: Final = "application/json"
+PROBLEM_REF: Final = "#/components/schemas/Problem"
+SECURITY: Final = ("bearerAuth", "apiKeyAuth")
+
+_PARAMETER: Final = re.compile(r"{(\w+)}")
+_PROBLEMS: Final = MappingProxyType(
+    {
+        400: "The request is not valid; `pointer` names the place.",
+        401: "There is no valid API key or token.",
+        403: "The key or token does not hold the scope.",
+        404: "There is no such thing, or it belongs to somebody else.",
+        409: "The request contradicts what is stored.",
+        410: "The run has ended.",
+        413: "The body is too large.",
+        503: "The server cannot do this just now; try again.",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer: what it means, its schema, and its media type."""
+
+    description: str
+    schema: JsonSchema | None = None
+    media_type: str = JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request's JSON body."""
+
+    schema: JsonSchema
+    required: bool = True
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path.
+
+    `scope` is what the principal must hold; `problems` are the statuses of problems beyond 400, 401, 403 and 503.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    tag: str
+    summary: str
+    scope: Scope
+    answers: Mapping[int, Answer]
+    description: str = ""
+    parameters: Sequence[JsonSchema] = ()
+    body: Body | None = None
+    problems: tuple[int, ...] = (404,)
+    path_schemas: Mapping[str, JsonSchema] = field(default_factory=dict)
+
+
+def json_answer(value: object, status: int = 200) -> Response:
+    """A value of ours (structs, dicts) as a JSON answer."""
+    return Response(msgspec.json.encode(value), status, media_type=JSON)
+
+
+def raw_answer(body: bytes, status: int = 200) -> Response:
+    """JSON text as an answer."""
+    return Response(body, status, media_type=JSON)
+
+
+def query(name: str, schema: JsonSchema, description: str) -> JsonSchema:
+    """A query parameter, for the published description."""
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
+
+
+def header(name: str, schema: JsonSchema, description: str) -> JsonSchema:
+    """A request header, for the published description."""
+    return {"name": name, "in": "header", "required": False, "schema": schema, "description": description}
+
+
+class Endpoint:
+    """An ASGI application: the handlers of one path, by method."""
+
+    def __init__(self, path: str, handlers: Mapping[str, Handler]) -> None:
+        self.path = path
+        self._handlers = handlers
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Serve one request; errors go up to the application's handlers."""
+        method = scope["method"]
+        answer = await self._handlers["GET" if method == "HEAD" else method](Request(scope, receive, send))
+        await answer(scope, receive, send)
+
+
+def routes_of(operations: Sequence[Operation]) -> list[Route]:
+    """One route for each path, in the order of the operations (the first that matches is taken: hot ones go first)."""
+    handlers: dict[str, dict[str, Handler]] = {}
+    for operation in operations:
+        handlers.setdefault(operation.path, {})[operation.method] = operation.handler
+    return [
+        Route(path, Endpoint(path, MappingProxyType(methods)), methods=list(methods), include_in_schema=False)
+        for path, methods in handlers.items()
+    ]
+
+
+def paths_of(operations: Sequence[Operation]) -> dict[str, dict[str, Any]]:
+    """The operations as `paths` of an OpenAPI document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation)
+    return paths
+
+
+def problem_answer(status: int) -> dict[str, Any]:
+    """The OpenAPI description of a problem."""
+    return {"description": _PROBLEMS[status], "content": {PROBLEM_JSON: {"schema": {"$ref": PROBLEM_REF}}}}
+
+
+def _described(operation: Operation) -> dict[str, Any]:
+    problems = {400, 401, 403, 503, *operation.problems}
+    described: dict[str, Any] = {
+        "operationId": getattr(operation.handler, "__name__", operation.path),
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "description": f"{operation.description}\n\nScope: `{operation.scope}`.".strip(),
+        "security": [{name: []} for name in SECURITY],
+        "parameters": [*_path_parameters(operation), *operation.parameters],
+        "responses": {
+            **{str(status): _answered(answer) for status, answer in operation.answers.items()},
+            **{str(status): problem_answer(status) for status in sorted(problems)},
+        },
+    }
+    if operation.body is not None:
+        described["requestBody"] = {
+            "required": operation.body.required,
+            "content": {JSON: {"schema": operation.body.schema}},
+            **({"description": operation.body.description} if operation.body.description else {}),
+        }
+    return described
+
+
+def _path_parameters(operation: Operation) -> list[JsonSchema]:
+    known = {"run_id": text(1, 128), "conversation_id": uuid(), **operation.path_schemas}
+    return [
+        {"name": name, "in": "path", "required": True, "schema": known[name]}
+        for name in _PARAMETER.findall(operation.path)
+    ]
+
+
+def _answered(answer: Answer) -> dict[str, Any]:
+    if answer.schema is None:
+        return {"description": answer.description}
+    return {"description": answer.description, "content": {answer.media_type: {"schema": answer.schema}}}

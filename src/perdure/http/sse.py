@@ -1,0 +1,118 @@
+"""Server-sent events: a run's log as an endless answer (design section 8, veryfront.md 2.5).
+
+A stream begins with `retry:`, sends a comment from time to time, and ends after the run's terminal event, when the log
+is exhausted, or when the server stops. To go on, a client says the `id:` of the last event that it saw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from time import perf_counter
+from typing import Final
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from perdure.domain.event import StoredEvents
+from perdure.http.requests import cursor_of
+from perdure.ledger.hub import Delivery
+from perdure.telemetry import LogLine, get_logger
+
+EVENT_STREAM: Final = "text/event-stream"
+
+Render = Callable[[StoredEvents], bytes]
+"""From a row of the log to the bytes of its frames; none for what the format leaves out."""
+
+_HEADERS: Final = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+)
+_HEARTBEAT: Final = b": still here\n\n"
+
+
+class _ClientGone(Exception):
+    """The client has closed the connection."""
+
+
+class EventStream:
+    """An ASGI answer that sends what a follower is given, a chunk for each row.
+
+    A row is rendered once for all followers: the bytes stay with the delivery, under `format_name`.
+    """
+
+    def __init__(
+        self,
+        follow: AsyncGenerator[Delivery, None],
+        format_name: str,
+        render: Render,
+        *,
+        heartbeat_seconds: float,
+        retry_ms: int,
+    ) -> None:
+        self._follow = follow
+        self._format = format_name
+        self._render = render
+        self._heartbeat = heartbeat_seconds
+        self._retry_ms = retry_ms
+        self._sending = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream until it ends or the client is gone."""
+        began = perf_counter()
+        await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+        reason = "end of log"
+        async with aclosing(self._follow):
+            if scope["method"] != "HEAD":
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        watch = group.create_task(self._watch(receive, send), name="event-stream-watch")
+                        await self._write(send)
+                        watch.cancel()
+                except* (_ClientGone, OSError):
+                    reason = "client gone"
+        if reason != "client gone":
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        get_logger().debug(LogLine.STREAM_ENDED, reason=reason, seconds=round(perf_counter() - began, 3))
+
+    async def _write(self, send: Send) -> None:
+        await self._chunk(send, b"retry: %d\n\n" % self._retry_ms)
+        async for delivery in self._follow:
+            frames = delivery.rendered.get(self._format)
+            if frames is None:
+                frames = delivery.rendered[self._format] = self._render(delivery.events)
+            if frames:
+                await self._chunk(send, frames)
+
+    async def _chunk(self, send: Send, frames: bytes) -> None:
+        self._sending = True
+        await send({"type": "http.response.body", "body": frames, "more_body": True})
+        self._sending = False
+
+    async def _watch(self, receive: Receive, send: Send) -> None:
+        """Send a heartbeat from time to time, until the client is gone."""
+        while True:
+            try:
+                async with asyncio.timeout(self._heartbeat):
+                    message = await receive()
+            except TimeoutError:
+                # A client that does not even take what is on its way needs no proof of life.
+                if not self._sending:
+                    await send({"type": "http.response.body", "body": _HEARTBEAT, "more_body": True})
+                continue
+            if message["type"] == "http.disconnect":
+                raise _ClientGone
+
+
+def stream_cursor(request: Request) -> int:
+    """The event id after which a client wants to go on; 0 is the beginning. Raises InvalidRequest.
+
+    `Last-Event-ID` wins over `?after=`: a browser that reconnects sends the header, and the URL that it began with.
+    """
+    seen = request.headers.get("last-event-id")
+    if seen:
+        return cursor_of(seen, "The header Last-Event-ID")
+    after = request.query_params.get("after")
+    return cursor_of(after, "The query parameter `after`") if after else 0
