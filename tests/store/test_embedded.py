@@ -278,16 +278,18 @@ def test_the_server_of_a_killed_owner_is_taken_over(data_dir: Path, spawn: Calla
     assert not alive(owner.server)
 
 
-def test_a_killed_server_comes_back_with_its_data(data_dir: Path) -> None:
-    with start(data_dir) as embedded:
-        query(embedded.dsn, "CREATE TABLE kept AS SELECT 7 AS number", "SELECT 1")
-        first = embedded.pid
+@pytest.mark.parametrize("path", ["short", "l" + "o" * 150 + "ng"], ids=["short", "long"])
+def test_a_killed_server_comes_back_where_it_was(tmp_path: Path, path: str) -> None:
+    with start(tmp_path / path) as embedded:
+        dsn, first = embedded.dsn, embedded.pid
+        query(dsn, "CREATE TABLE kept AS SELECT 7 AS number", "SELECT 1")
         assert first is not None
         with busy(embedded):
             os.kill(first, signal.SIGKILL)
             embedded.ensure_running()
         assert embedded.pid not in (None, first)
-        assert query(embedded.dsn, "SELECT number FROM kept") == 7
+        assert embedded.dsn == dsn
+        assert query(dsn, "SELECT number FROM kept") == 7
 
 
 def test_everything_killed_starts_again(data_dir: Path, spawn: Callable[..., Owner]) -> None:

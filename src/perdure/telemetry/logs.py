@@ -45,8 +45,8 @@ _IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
     # scheme://user:password@host
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/?#@]*):[^\s/?#@]+@", re.IGNORECASE), rf"\1:{REDACTED}@"),
-    # API keys: <kind>_<prefix>_<secret> keeps what names it; sk-… keeps nothing
-    (re.compile(r"\b([a-z]{2,16}_[A-Za-z0-9]{4,32})_[A-Za-z0-9_-]{16,}"), rf"\1_{REDACTED}"),
+    # API keys: <kind>_<prefix>_<secret> keeps what names it (an ordinary name has no digit or capital); sk-… nothing
+    (re.compile(r"\b([a-z]{2,16}_[A-Za-z0-9]{4,32})_(?=[a-z_-]*[0-9A-Z])[A-Za-z0-9_-]{16,}"), rf"\1_{REDACTED}"),
     (re.compile(r"\bsk-[A-Za-z0-9_-]{16,}"), REDACTED),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"), REDACTED),
 )
@@ -111,8 +111,11 @@ def request_context(*, request_id: str, project_id: str | None = None) -> Iterat
 
 
 def redact(logger: WrappedLogger, method: str, fields: EventDict) -> EventDict:
-    """Strike out secrets, by the name of a field or by their look, at any depth (a processor of structlog's)."""
-    return {name: _redacted(name, value) for name, value in fields.items()}
+    """Strike out secrets, by the name of a field or by their look, at any depth (a processor of structlog's).
+
+    A field with a leading underscore is structlog's own baggage, and never written.
+    """
+    return {name: value if name.startswith("_") else _redacted(name, value) for name, value in fields.items()}
 
 
 def redact_text(text: str) -> str:
