@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 _MIGRATION_LOCK = 7_337_001
@@ -43,7 +44,7 @@ def _current(connection: Connection) -> str | None:
 
 async def upgrade(dsn: str) -> None:
     """Apply all missing migrations in one transaction. `dsn`: postgresql://…"""
-    engine = create_async_engine(_driver_dsn(dsn), poolclass=NullPool)
+    engine = _engine(dsn)
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_upgrade)
@@ -53,7 +54,7 @@ async def upgrade(dsn: str) -> None:
 
 async def current_revision(dsn: str) -> str | None:
     """The revision of the database, None where nothing has been applied."""
-    engine = create_async_engine(_driver_dsn(dsn), poolclass=NullPool)
+    engine = _engine(dsn)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(_current)
@@ -61,5 +62,6 @@ async def current_revision(dsn: str) -> str | None:
         await engine.dispose()
 
 
-def _driver_dsn(dsn: str) -> str:
-    return "postgresql+asyncpg://" + dsn.split("://", 1)[1]
+def _engine(dsn: str) -> AsyncEngine:
+    """The driver reads the URL itself: SQLAlchemy does not know all that may stand there (`sslmode`, `postgres://`)."""
+    return create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn), poolclass=NullPool)
