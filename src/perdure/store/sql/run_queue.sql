@@ -1,29 +1,27 @@
 -- name: claim_runs
 -- System: take up to N due runs of the routes a worker serves; lease, fence, attempt, status and the event that says so move together.
 WITH due AS (
-    SELECT q.project_id, q.run_id, candidate.priority, candidate.available_at
-    FROM (
-        SELECT c.project_id, c.run_id, c.priority, c.available_at
-        FROM unnest($1::text[]) AS served(route),
-             LATERAL (
-                 SELECT project_id, run_id, priority, available_at
-                 FROM run_queue
-                 WHERE route = served.route AND lease_owner IS NULL AND available_at <= $2
-                 ORDER BY priority DESC, available_at
-                 LIMIT $3
-             ) c
-        ORDER BY c.priority DESC, c.available_at
-        LIMIT $3
-    ) candidate
-    JOIN run_queue q ON q.project_id = candidate.project_id AND q.run_id = candidate.run_id
-    WHERE q.lease_owner IS NULL
-    FOR UPDATE OF q SKIP LOCKED
+    SELECT taken.project_id, taken.run_id, taken.priority, taken.available_at
+    FROM unnest($1::text[]) AS served(route),
+         LATERAL (
+             SELECT q.project_id, q.run_id, q.priority, q.available_at
+             FROM run_queue q
+             JOIN run_head h ON h.project_id = q.project_id AND h.run_id = q.run_id
+             WHERE q.route = served.route AND q.lease_owner IS NULL AND q.available_at <= $2 AND h.status = 'pending'
+             ORDER BY q.priority DESC, q.available_at
+             LIMIT $3
+             -- Locked here, so that workers at once take different runs. The head too: who moves a run locks its head
+             -- before its place in the queue, and a claim that waited for the head would deadlock with it.
+             FOR UPDATE OF q, h SKIP LOCKED
+         ) taken
+    ORDER BY taken.priority DESC, taken.available_at
+    LIMIT $3
 ), head AS (
     UPDATE run_head h
     SET status = 'running', revision = h.revision + 1, attempt = h.attempt + 1, fence = h.fence + 1,
         latest_event_id = h.latest_event_id + 1, last_ts = greatest(h.last_ts, $6::bigint - 1) + 1
     FROM due
-    WHERE h.project_id = due.project_id AND h.run_id = due.run_id AND h.status = 'pending'
+    WHERE h.project_id = due.project_id AND h.run_id = due.run_id
     RETURNING h.project_id, h.run_id, h.revision, h.attempt, h.fence, h.latest_event_id, h.last_ts,
               due.available_at, due.priority
 ), leased AS (
@@ -72,6 +70,7 @@ LIMIT $2;
 SELECT project_id, run_id
 FROM run_queue
 WHERE cancel_at < $1
+ORDER BY cancel_at
 LIMIT $2;
 
 -- name: queue_depth

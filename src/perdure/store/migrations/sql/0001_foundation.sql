@@ -70,7 +70,8 @@ CREATE TABLE runs (
     tags             text[] NOT NULL DEFAULT '{}',
     spec             json NOT NULL,
     input            json,
-    status           text NOT NULL,
+    status           text NOT NULL CHECK (status IN
+                       ('pending', 'running', 'waiting', 'completed', 'failed', 'cancelled')),
     output           json,
     error_code       text,
     error_message    text,
@@ -85,7 +86,9 @@ CREATE TABLE runs (
     PRIMARY KEY (project_id, run_id),
     FOREIGN KEY (project_id, conversation_id) REFERENCES conversations ON DELETE CASCADE,
     CONSTRAINT runs_completed_iff_terminal
-        CHECK ((completed_at IS NOT NULL) = (status IN ('completed', 'failed', 'cancelled')))
+        CHECK ((completed_at IS NOT NULL) = (status IN ('completed', 'failed', 'cancelled'))),
+    CONSTRAINT runs_error_only_if_ended_badly
+        CHECK (status IN ('failed', 'cancelled') OR (error_message IS NULL AND error_code IS NULL))
 );
 CREATE INDEX runs_newest ON runs (project_id, created_at DESC, run_id DESC);
 CREATE INDEX runs_by_status ON runs (project_id, status, created_at DESC, run_id DESC);
@@ -134,8 +137,11 @@ CREATE TABLE run_events (
     types                    text[] NOT NULL,
     events                   text NOT NULL,
     PRIMARY KEY (project_id, run_id, first_event_id),
-    FOREIGN KEY (project_id, run_id) REFERENCES runs ON DELETE CASCADE,
-    CONSTRAINT run_events_row_is_whole CHECK (last_event_id - first_event_id + 1 = cardinality(types))
+    -- The head, not the wide row: an append holds the head already, so checking this waits for nobody.
+    FOREIGN KEY (project_id, run_id) REFERENCES run_head ON DELETE CASCADE,
+    CONSTRAINT run_events_row_is_whole
+        CHECK (last_event_id >= first_event_id AND last_event_id - first_event_id + 1 = cardinality(types)),
+    CONSTRAINT run_events_only_public_ones_count CHECK (public OR first_external_sequence IS NULL)
 );
 
 -- One event a row, for people with psql.
@@ -164,11 +170,13 @@ CREATE TABLE run_queue (
     PRIMARY KEY (project_id, run_id),
     FOREIGN KEY (project_id, run_id) REFERENCES run_head ON DELETE CASCADE,
     CONSTRAINT run_queue_lease_is_whole
-        CHECK ((lease_owner IS NULL) = (lease_expires_at IS NULL) AND (lease_owner IS NULL) = (fence IS NULL))
+        CHECK ((lease_owner IS NULL) = (lease_expires_at IS NULL) AND (lease_owner IS NULL) = (fence IS NULL)),
+    CONSTRAINT run_queue_cancel_of_a_held_run CHECK (cancel_at IS NULL OR lease_owner IS NOT NULL)
 ) WITH (fillfactor = 70);
 CREATE INDEX run_queue_due ON run_queue (route, priority DESC, available_at) WHERE lease_owner IS NULL;
 CREATE INDEX run_queue_leases ON run_queue (lease_expires_at) WHERE lease_owner IS NOT NULL;
 CREATE INDEX run_queue_owners ON run_queue (lease_owner) WHERE lease_owner IS NOT NULL;
+CREATE INDEX run_queue_cancels ON run_queue (cancel_at) WHERE cancel_at IS NOT NULL;
 
 -- What workers serve, kept while none is alive, so that a run can be accepted and wait for one.
 CREATE TABLE catalog (
