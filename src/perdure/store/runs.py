@@ -104,11 +104,13 @@ async def list_page(
 ) -> list[Run]:
     """At most `limit` runs, newest first, after the keyset cursor `before` (created_at, run_id)."""
     created_at, run_id = before if before is not None else (None, None)
+    statuses = list(wanted.statuses)
     rows = await database.fetch_planned_anew(
         _SQL["list_runs"],
         [
-            project_id, list(wanted.statuses) or None, wanted.kind, wanted.agent_id, wanted.target, wanted.tag,
-            wanted.parent_run_id, wanted.since, wanted.until, created_at, run_id, limit,
+            project_id, statuses[0] if len(statuses) == 1 else None, wanted.kind, wanted.agent_id, wanted.target,
+            wanted.tag, wanted.parent_run_id, wanted.since, wanted.until, created_at, run_id, limit,
+            statuses if len(statuses) > 1 else None,
         ],
     )  # fmt: skip
     return [_run(row) for row in rows]

@@ -47,11 +47,12 @@ JOIN runs_whole w ON w.project_id = k.project_id AND w.run_id = k.run_id;
 SELECT * FROM runs_whole WHERE project_id = $1 AND run_id = $2 AND conversation_id = $3;
 
 -- name: list_runs
--- A page of runs, newest first, after a keyset cursor; each filter applies unless it is null.
+-- A page of runs, newest first, after a keyset cursor; each filter applies unless it is null. One status ($2) is found in order, several ($13) are not.
 SELECT *
 FROM runs_whole
 WHERE project_id = $1
-  AND ($2::text[] IS NULL OR listed_status = ANY ($2))
+  AND ($2::text IS NULL OR listed_status = $2)
+  AND ($13::text[] IS NULL OR listed_status = ANY ($13))
   AND ($3::text IS NULL OR kind = $3)
   AND ($4::text IS NULL OR agent_id = $4)
   AND ($5::text IS NULL OR target = $5)
