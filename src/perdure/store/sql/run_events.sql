@@ -67,9 +67,11 @@ LEFT JOIN LATERAL (
 ORDER BY f.ord, e.first_event_id;
 
 -- name: read_external_tail
--- The rows that outside writers appended after an external cursor.
+-- The rows that outside writers appended after an external cursor (an event's id is never less than its external sequence).
 SELECT first_event_id, first_ts, first_external_sequence, public, types, events
 FROM run_events
 WHERE project_id = $1 AND run_id = $2 AND first_external_sequence + cardinality(types) - 1 > $3
+  AND first_event_id >= coalesce(
+      (SELECT max(first_event_id) FROM run_events WHERE project_id = $1 AND run_id = $2 AND first_event_id <= $3 + 1), 0)
 ORDER BY first_event_id
 LIMIT $4;
