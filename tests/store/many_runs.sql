@@ -1,0 +1,51 @@
+-- 100,000 runs of one project, a second apart. One in twenty is queued, one in a hundred is held by one of a hundred
+-- workers, one in a thousand waits, one in a hundred failed; run-000042 is running and has a long log.
+SET session_replication_role = replica;
+
+INSERT INTO projects (id, slug, name, created_at)
+VALUES ('00000000-0000-0000-0000-000000000001', 'p', 'P', to_timestamp(1700000000));
+
+INSERT INTO runs (project_id, run_id, kind, owner_kind, owner_id, agent_id, target, parent_run_id, root_run_id, tags,
+                  spec, status, request_hash, created_at, completed_at, updated_at)
+SELECT '00000000-0000-0000-0000-000000000001', 'run-' || lpad(n::text, 6, '0'), 'agent', 'project',
+       '00000000-0000-0000-0000-000000000001', 'agent-' || n % 50, 'target-' || n % 70,
+       CASE WHEN n % 100 = 0 THEN 'run-' || lpad((n / 1000)::text, 6, '0') END, 'root', ARRAY['tag-' || n % 200],
+       '{}', status, '', at, CASE WHEN status IN ('completed', 'failed', 'cancelled') THEN at END, at
+FROM (
+    SELECT n, to_timestamp(1700000000 - (100000 - n)) AS at,
+           CASE WHEN n % 20 = 0 THEN 'pending'
+                WHEN n % 100 = 1 THEN 'running'
+                WHEN n % 1000 = 2 THEN 'waiting'
+                WHEN n % 100 = 3 THEN 'failed'
+                ELSE 'completed' END AS status
+    FROM generate_series(1, 100000) AS n
+) made;
+UPDATE runs SET status = 'running', completed_at = NULL WHERE run_id = 'run-000042';
+
+INSERT INTO run_head (project_id, run_id, status, executor, attempt, fence, latest_event_id, latest_external_sequence,
+                      last_ts, waiting)
+SELECT project_id, run_id, status, 'engine', 1, 1, 2, 2, 1700000000000,
+       CASE WHEN status = 'waiting' THEN '{"reason":"tool"}'::json END
+FROM runs;
+UPDATE run_head SET latest_event_id = 5000, latest_external_sequence = 5000 WHERE run_id = 'run-000042';
+
+INSERT INTO run_events (project_id, run_id, first_event_id, last_event_id, first_ts, first_external_sequence, public,
+                        types, events)
+SELECT project_id, run_id, 1, 2, 1700000000000, 1, true, ARRAY['A', 'A'], E'[{"type":"A"},\n{"type":"A"}]'
+FROM runs
+WHERE run_id <> 'run-000042';
+INSERT INTO run_events (project_id, run_id, first_event_id, last_event_id, first_ts, first_external_sequence, public,
+                        types, events)
+SELECT '00000000-0000-0000-0000-000000000001', 'run-000042', n, n, 1700000000000 + n, n, true, ARRAY['A'],
+       '[{"type":"A"}]'
+FROM generate_series(1, 5000) AS n;
+
+INSERT INTO run_queue (project_id, run_id, route, available_at, lease_owner, lease_expires_at, fence)
+SELECT project_id, run_id, 'agent:' || agent_id, created_at,
+       CASE WHEN status = 'running' THEN 'worker-' || substr(run_id, 7, 2) END,
+       CASE WHEN status = 'running' THEN to_timestamp(1700000060) END,
+       CASE WHEN status = 'running' THEN 1 END
+FROM runs
+WHERE status IN ('pending', 'running');
+
+SET session_replication_role = DEFAULT;

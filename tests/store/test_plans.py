@@ -1,0 +1,217 @@
+"""The hot queries stay on their indexes with 100,000 runs present, whichever kind of plan a prepared statement gets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from perdure.domain.event import Append, Segment
+from perdure.domain.ids import RunId, RunKey
+from perdure.store import queries, run_events
+from perdure.store.database import Database
+from tests.store.harness import PROJECT, START_MS, WAIT_SECONDS, copied_database
+
+QUERIES = queries.load_all()
+FILL = Path(__file__).with_name("many_runs.sql")
+FOLLOWED = RunKey(PROJECT, RunId("run-000042"))
+GUARDED = frozenset({"runs", "run_head", "run_events", "run_queue"})
+NOW = datetime.fromtimestamp(START_MS / 1000, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Hot:
+    """A hot query with typical values. `most_blocks`: of 8 KB, that it may touch when it runs with them."""
+
+    noun: str
+    name: str
+    values: Sequence[object]
+    indexes: frozenset[str]
+    most_blocks: int
+    generic: bool = True
+
+
+def filters(**wanted: object) -> list[object]:
+    """The values of list_runs."""
+    names = ("status", "kind", "agent_id", "target", "tag", "parent", "since", "until", "created_at", "run_id")
+    assert wanted.keys() <= {*names, "several"}
+    return [PROJECT, *(wanted.get(name) for name in names), 50, wanted.get("several")]
+
+
+def listed(index: str, most_blocks: int = 400, **wanted: object) -> Hot:
+    """A page of runs is planned anew each time, so a generic plan never happens."""
+    return Hot("runs", "list_runs", filters(**wanted), frozenset({index}), most_blocks, generic=False)
+
+
+def one_append(key: RunKey) -> list[object]:
+    return [
+        [key.project_id], [key.run_id], [None], [None], [None], [1], [1], START_MS,
+        [1], [0], [0], [1], [True], ["A"], ['[{"type":"A"}]'],
+    ]  # fmt: skip
+
+
+def many_appends(count: int) -> list[object]:
+    """To many running runs at once."""
+    keys = [RunKey(PROJECT, RunId(f"run-{n * 1000 + 1:06}")) for n in range(count)]
+    size = len(keys)
+    return [
+        [key.project_id for key in keys], [key.run_id for key in keys], [None] * size, [None] * size, [None] * size,
+        [1] * size, [1] * size, START_MS, list(range(1, size + 1)), [0] * size, [0] * size, [1] * size,
+        [True] * size, ["A"] * size, ['[{"type":"A"}]'] * size,
+    ]  # fmt: skip
+
+
+TRANSITION: list[object] = [
+    PROJECT, "run-000001", 0, "completed", "engine", 1, 1, False, None, START_MS, 1, 0, None,
+    [0], [None], [1], [True], ["A"], ['[{"type":"A"}]'], False, NOW, None, None, None, None,
+    "remove", "agent:a", 0, NOW, None,
+]  # fmt: skip
+
+LATE = NOW - timedelta(hours=20)
+HOT = [
+    Hot("run_events", "append_events", one_append(FOLLOWED), frozenset({"run_head_pkey"}), 60),
+    Hot("run_events", "append_events", many_appends(64), frozenset({"run_head_pkey"}), 64 * 20),
+    Hot("run_events", "read_events", [*FOLLOWED, 4000, False, 64], frozenset({"run_events_pkey"}), 20),
+    Hot("run_events", "read_events", [*FOLLOWED, 0, True, 64], frozenset({"run_events_pkey"}), 20),
+    Hot("run_events", "read_events", [*FOLLOWED, 5000, False, 64], frozenset({"run_events_pkey"}), 20),
+    Hot(
+        "run_events", "read_tails",
+        [[PROJECT] * 64, [f"run-{n * 1000 + 1:06}" for n in range(64)], [2] * 64, 64],
+        frozenset({"run_events_pkey", "run_head_pkey"}), 64 * 10,
+    ),
+    Hot(
+        "run_events", "read_tails", [[PROJECT], [FOLLOWED.run_id], [4990], 64],
+        frozenset({"run_events_pkey", "run_head_pkey"}), 30,
+    ),
+    Hot("run_events", "read_external_tail", [*FOLLOWED, 4990, 10], frozenset({"run_events_pkey"}), 20),
+    Hot("runs", "get_run", [*FOLLOWED], frozenset({"runs_pkey", "run_head_pkey"}), 12),
+    Hot("runs", "get_run_by_idempotency_key", [PROJECT, "k"], frozenset({"runs_once"}), 12),
+    Hot("runs", "transition_run", TRANSITION, frozenset({"run_head_pkey", "runs_pkey"}), 120),
+    Hot("run_queue", "claim_runs", [["agent:agent-0"], NOW, 10, "w", NOW, START_MS], frozenset({"run_queue_due"}), 400),
+    Hot(
+        "run_queue", "claim_runs", [[f"agent:agent-{n}" for n in range(50)], NOW, 10, "w", NOW, START_MS],
+        frozenset({"run_queue_due"}), 1000,
+    ),
+    Hot("run_queue", "claim_runs", [["agent:none"], NOW, 10, "w", NOW, START_MS], frozenset({"run_queue_due"}), 40),
+    Hot("run_queue", "renew_leases", ["worker-07", NOW], frozenset({"run_queue_owners"}), 300),
+    Hot("run_queue", "expired_leases", [NOW, 500], frozenset({"run_queue_leases"}), 20),
+    Hot("run_queue", "overdue_cancels", [NOW, 500], frozenset({"run_queue_cancels"}), 20),
+    listed("runs_newest"),
+    listed("runs_newest", created_at=LATE, run_id="run-001234"),
+    listed("runs_by_status", status="failed"),
+    listed("runs_by_status", status="waiting"),
+    listed("runs_by_status", status="cancelled"),
+    listed("runs_by_status", status="failed", created_at=LATE, run_id="run-001234"),
+    listed("runs_by_status", 600, several=["waiting", "cancelled"]),
+    listed("runs_newest", 1200, several=["pending", "running", "waiting"]),
+    listed("runs_by_agent", agent_id="agent-7"),
+    listed("runs_by_agent", agent_id="agent-7", created_at=LATE, run_id="run-001234"),
+    listed("runs_by_agent", agent_id="nobody"),
+    listed("runs_by_target", target="target-7"),
+    listed("runs_by_parent", parent="run-000007"),
+    listed("runs_by_parent", parent="run-000007", several=["pending", "running", "waiting"]),
+    listed("runs_by_tag", 1500, tag="nothing"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def full(postgres: str, template: str) -> Iterator[str]:
+    """The DSN of a database with 100,000 runs."""
+    with copied_database(postgres, template, FILL.read_text(encoding="utf-8"), "ANALYZE") as dsn:
+        yield dsn
+
+
+@pytest_asyncio.fixture
+async def connection(full: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Set up like the application's, in a transaction that is rolled back."""
+    made = await asyncpg.connect(full, server_settings={"jit": "off", "timezone": "UTC"})
+    transaction = made.transaction()
+    await transaction.start()
+    yield made
+    await transaction.rollback()
+    await made.close()
+
+
+def nodes(plan: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+    """A plan's nodes, depth first."""
+    yield plan
+    below = plan.get("Plans", [])
+    assert isinstance(below, list)
+    for child in below:
+        yield from nodes(child)
+
+
+def check(plan: Mapping[str, object], indexes: frozenset[str]) -> None:
+    """Guarded tables are not read from end to end, and the wanted indexes are used."""
+    found = list(nodes(plan))
+    scanned = [node["Relation Name"] for node in found if node["Node Type"] == "Seq Scan"]
+    assert GUARDED.isdisjoint(scanned), f"read from end to end: {scanned}"
+    assert indexes <= {node.get("Index Name") for node in found}
+
+
+def names(hot: Hot) -> str:
+    return f"{hot.name}-{'+'.join(sorted(hot.indexes))}"
+
+
+@pytest.mark.parametrize("hot", HOT, ids=names)
+async def test_a_plan_for_these_values(connection: asyncpg.Connection[asyncpg.Record], hot: Hot) -> None:
+    """It uses its index, and touches about as many blocks as the answer is long."""
+    statement = QUERIES[hot.noun][hot.name].sql
+    explained = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", *hot.values)
+    plan = json.loads(explained)[0]["Plan"]
+    check(plan, hot.indexes)
+    touched = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    assert touched <= hot.most_blocks, f"{touched} blocks:\n{json.dumps(plan, indent=1)[:6000]}"
+
+
+@pytest.mark.parametrize("hot", [hot for hot in HOT if hot.generic], ids=names)
+async def test_a_plan_for_any_values(connection: asyncpg.Connection[asyncpg.Record], hot: Hot) -> None:
+    """PostgreSQL may come to use one plan for all values of a prepared statement."""
+    statement = QUERIES[hot.noun][hot.name].sql
+    places = max(int(number) for number in re.findall(r"\$(\d+)", statement))
+    await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+    await connection.execute(f"PREPARE hot AS {statement}")
+    try:
+        nothing = ", ".join(["NULL"] * places)
+        explained = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE hot({nothing})")
+    finally:
+        await connection.execute("DEALLOCATE hot")
+    check(json.loads(explained)[0]["Plan"], hot.indexes)
+
+
+async def head_updates(dsn: str) -> tuple[int, int]:
+    """How many rows of run_head were updated so far, and how many of them within their page."""
+    made = await asyncpg.connect(dsn)
+    try:
+        row = await made.fetchrow(
+            "SELECT n_tup_upd AS all, n_tup_hot_upd AS hot FROM pg_stat_user_tables WHERE relname = 'run_head'"
+        )
+    finally:
+        await made.close()
+    return (row["all"], row["hot"]) if row is not None else (0, 0)
+
+
+async def test_an_append_updates_the_head_in_its_page(full: str) -> None:
+    """No index of run_head names a column that an append writes, so the update is a heap-only one."""
+    appends = 20
+    updates, hot = await head_updates(full)
+    database = await Database.open(full, size=1)
+    try:
+        wanted = Append(FOLLOWED, (Segment(("A",), ('{"type":"A"}',), external=True),))
+        for _ in range(appends):
+            assert (await run_events.append(database, [wanted], START_MS))[0] is not None
+    finally:
+        await database.close()
+    async with asyncio.timeout(WAIT_SECONDS):
+        # A session reports its counts when it ends, which it does a moment after we have left it.
+        while (now := await head_updates(full))[0] < updates + appends:
+            pass
+    assert now == (updates + appends, hot + appends)
