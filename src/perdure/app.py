@@ -12,6 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
+from importlib.metadata import version
 from time import time_ns
 
 import uvicorn
@@ -27,22 +28,27 @@ from perdure.execution.maintenance import Maintenance
 from perdure.execution.registry import App, combine
 from perdure.execution.worker import WorkerOptions
 from perdure.http.application import create_app
+from perdure.http.context import HttpSettings
 from perdure.ledger.appender import Appender
 from perdure.ledger.hub import Hub
 from perdure.ledger.notify import CHANNELS, LOG_CHANNEL, Notifier, Router, run_item, run_of
+from perdure.services.authentication import Authenticator
 from perdure.services.core import Core
 from perdure.services.health import Health
 from perdure.services.keys import ensure_bootstrap_key
 from perdure.services.projects import ensure_default_project
-from perdure.settings import Settings, otel_environment
+from perdure.services.tokens import JwtSettings
+from perdure.settings import Settings, environment
 from perdure.store.database import Database
 from perdure.store.embedded import EmbeddedPostgres, start_embedded
 from perdure.store.embedded_user import EmbeddedPostgresError
-from perdure.store.migrate import upgrade
+from perdure.store.migrate import newest_revision, upgrade
 from perdure.store.notifications import Listener
 from perdure.telemetry import LogLine, Metrics, Tracing, get_logger
 from perdure.telemetry.tracing import configure_tracing
 
+LEASE_SECONDS = 30.0
+DEV_LEASE_SECONDS = 10.0
 DEV_DRAIN_SECONDS = 2.0
 HTTP_STOP_SECONDS = 5
 EMBEDDED_CHECK_SECONDS = 1.0
@@ -107,6 +113,8 @@ async def run(
     database) as soon as runs are accepted and executed. Raises AppNotLoaded, Unavailable,
     EmbeddedPostgresError, OSError (the port is taken).
     """
+    role = "+".join(name for name, on in (("http", http), ("worker", worker)) if on)
+    get_logger().info(LogLine.SERVER_STARTING, version=version("perdure"), role=role, engine=settings.engine)
     stopping = asyncio.Event()
     application = served_agents(settings, app_spec) if worker else None
     async with AsyncExitStack() as stack:
@@ -114,9 +122,10 @@ async def run(
         dsn = await _database_url(settings, stack)
         if dev or settings.database_url is None:
             await upgrade(dsn)
+            get_logger().info(LogLine.DATABASE_MIGRATED, revision=newest_revision())
         tracing = _tracing(stack)
         core = await stack.enter_async_context(
-            open_core(dsn, pool_size=settings.database_pool_size, follower_room=settings.follower_buffer)
+            open_core(dsn, pool_size=settings.database_pool_size, follower_room=settings.follower_buffer_bytes)
         )
         await _first_project(core, settings)
         maintenance = Maintenance(core, timedelta(seconds=settings.cancel_grace_seconds))
@@ -131,6 +140,7 @@ async def run(
         else:
             on_ready("worker")
             await stopping.wait()
+    get_logger().info(LogLine.SERVER_STOPPED)
 
 
 def served_agents(settings: Settings, app_spec: str | None) -> App:
@@ -164,7 +174,7 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 
 
 def _tracing(stack: AsyncExitStack) -> Tracing:
-    exporting = configure_tracing(otel_environment())
+    exporting = configure_tracing(environment())
     if exporting is None:
         return Tracing()
     stack.callback(exporting.close)
@@ -174,14 +184,15 @@ def _tracing(stack: AsyncExitStack) -> Tracing:
 async def _first_project(core: Core, settings: Settings) -> None:
     project = await ensure_default_project(core)
     if settings.bootstrap_api_key is not None:
-        await ensure_bootstrap_key(core, project.id, settings.bootstrap_api_key.get_secret_value())
+        key = await ensure_bootstrap_key(core, project.id, settings.bootstrap_api_key.get_secret_value())
+        get_logger().info(LogLine.KEY_BOOTSTRAPPED, prefix=key.prefix)
 
 
 async def _start_worker(core: Core, settings: Settings, application: App, tracing: Tracing, *, dev: bool) -> Working:
     executor = Executor(core, Resolver(application), settings.flush_ms / 1000, tracing)
     options = WorkerOptions(
         concurrency=settings.worker_concurrency,
-        lease_seconds=settings.lease(dev=dev),
+        lease_seconds=settings.lease_seconds or (DEV_LEASE_SECONDS if dev else LEASE_SECONDS),
         drain_seconds=min(settings.drain_seconds, DEV_DRAIN_SECONDS) if dev else settings.drain_seconds,
     )
     engine = PostgresEngine(core, options)
@@ -205,9 +216,10 @@ async def _serve(
     health = Health(core, max_lag_ms=settings.ready_loop_lag_ms, worker_running=(lambda: True) if executes else None)
     await health.start()
     stack.push_async_callback(health.stop)
+    authenticator = Authenticator(core, _jwt(settings))
     server = _Server(
         uvicorn.Config(
-            create_app(core, settings, health),
+            create_app(core, authenticator, health, HttpSettings(heartbeat_seconds=settings.heartbeat_seconds)),
             loop="none",
             http="httptools",
             ws="none",
@@ -221,7 +233,9 @@ async def _serve(
     serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
     await server.ready.wait()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    on_ready(f"http://{host}:{listening.getsockname()[1]}")
+    url = f"http://{host}:{listening.getsockname()[1]}"
+    get_logger().info(LogLine.SERVER_READY, url=url)
+    on_ready(url)
     waiting = asyncio.create_task(stopping.wait())
     await asyncio.wait((waiting, serving), return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
@@ -229,6 +243,15 @@ async def _serve(
     await core.hub.stop()
     server.should_exit = True
     await serving
+
+
+def _jwt(settings: Settings) -> JwtSettings:
+    return JwtSettings(
+        secret=settings.jwt_secret.get_secret_value() if settings.jwt_secret is not None else None,
+        jwks_url=settings.jwks_url,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+    )
 
 
 class _Server(uvicorn.Server):

@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = None
     """What a token's `iss` must be. Unset: anything."""
     jwt_audience: str | None = None
-    """What a token's `aud` must contain. Unset: anything."""
+    """What a token's `aud` must contain. Unset: a token that names an audience is refused."""
 
     # ── what is executed ──
 

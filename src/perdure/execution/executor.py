@@ -70,6 +70,8 @@ class Executor:
         claimed = attempt.claimed
         with run_context(project_id=str(claimed.key.project_id), run_id=claimed.key.run_id, attempt=claimed.attempt):
             run = await run_service.get(self._core, claimed.key)
+            target = run.agent_id or run.target
+            self._log.debug(LogLine.RUN_CLAIMED, kind=run.kind, target=target, fence=claimed.fence)
             self._core.metrics.attempt_began()
             ending = None
             try:
@@ -186,6 +188,9 @@ class Executor:
             )
             seconds = (ended - started_ms) / 1000
             self._log.info(LogLine.RUN_ENDED, status=status, code=code, seconds=round(seconds, 3))
+        elif isinstance(ending.command, Yield):
+            line = LogLine.RUN_HANDED_BACK if ending.outcome == "handed_back" else LogLine.RUN_RETRIED
+            self._log.info(line, reason=ending.command.reason)
         elif status is Status.WAITING and isinstance(ending.command, Park):
             self._log.info(LogLine.RUN_WAITING, waiting_for=ending.command.waiting.reason)
 

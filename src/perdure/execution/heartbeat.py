@@ -15,6 +15,7 @@ from perdure.domain.errors import PerdureError
 from perdure.domain.ids import Clock
 from perdure.domain.lease import Renewed
 from perdure.services.leases import lease_keeper
+from perdure.telemetry import LogLine, get_logger
 
 _BEATS_PER_LEASE = 4
 _RETRY_SECONDS = 0.5
@@ -53,13 +54,15 @@ class Heartbeat:
 
     async def _beat_until_stopped(self, loop: asyncio.AbstractEventLoop) -> None:
         while not self._stopping.is_set():
-            with suppress(PerdureError):
+            try:
                 async with lease_keeper(self._dsn, self._clock, self._worker_id, self._lease) as keeper:
                     while not self._stopping.is_set():
                         renewed = await keeper.beat()
                         with suppress(RuntimeError):  # the worker's loop is closed: it is gone, and so are we soon
                             loop.call_soon_threadsafe(self._beaten, renewed)
                         await self._pause(self._lease.total_seconds() / _BEATS_PER_LEASE)
+            except PerdureError as error:
+                get_logger().warning(LogLine.HEARTBEAT_FAILED, error=error.detail)
             await self._pause(_RETRY_SECONDS)
 
     async def _pause(self, seconds: float) -> None:

@@ -26,6 +26,7 @@ class Maintenance:
         self._cancel_grace = cancel_grace
         self._task: asyncio.Task[None] | None = None
         self._measured = 0.0
+        self._away_since: float | None = None
         self._log = get_logger()
 
     async def start(self) -> None:
@@ -43,11 +44,22 @@ class Maintenance:
         while True:
             try:
                 await self._once()
-            except Unavailable:
-                pass
+                self._back()
+            except Unavailable as error:
+                self._away(error)
             except Exception:
                 self._log.exception(LogLine.MAINTENANCE_FAILED)
             await asyncio.sleep(_EVERY_SECONDS)
+
+    def _away(self, error: Unavailable) -> None:
+        if self._away_since is None:
+            self._away_since = monotonic()
+            self._log.warning(LogLine.DATABASE_AWAY, error=error.detail)
+
+    def _back(self) -> None:
+        if self._away_since is not None:
+            self._log.info(LogLine.DATABASE_BACK, seconds=round(monotonic() - self._away_since, 1))
+            self._away_since = None
 
     async def _once(self) -> None:
         recovered = await lifecycle.recover_expired(self._core)

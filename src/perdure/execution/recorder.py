@@ -18,6 +18,7 @@ from perdure.execution.fold import LogFold, encode_step
 from perdure.execution.log import Past
 from perdure.services import events as event_service
 from perdure.services.core import Core
+from perdure.telemetry import LogLine, get_logger
 
 MAX_WAITING = 2_000
 """Events on the way before `emit` waits for the database."""
@@ -56,7 +57,11 @@ class Recorder:
 
     def step(self, key: str) -> bytes | None:
         """The recorded result of a step, None when there is none."""
-        return self._steps.get(key)
+        recorded = self._steps.get(key)
+        if recorded is not None:
+            self._core.metrics.step(replayed=True)
+            get_logger().debug(LogLine.STEP_REPLAYED, step=key)
+        return recorded
 
     async def emit(self, *events: BaseEvent) -> None:
         """Take public events; they are in the log within the flush interval. Raises LeaseLost."""
@@ -74,6 +79,7 @@ class Recorder:
             self._waiting.append((False, STEP_RECORD, line))
         await self.flush()
         self._steps[key] = value
+        self._core.metrics.step(replayed=False)
 
     async def flush(self) -> None:
         """Return when everything taken is durable.
@@ -177,6 +183,7 @@ class Recorder:
         if not self._lost:
             self._lost = True
             self._core.metrics.write_fenced()
+            get_logger().warning(LogLine.WRITE_FENCED, fence=self._claimed.fence)
             self._lost_callback()
 
 

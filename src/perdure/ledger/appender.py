@@ -1,4 +1,4 @@
-"""Append, group-committed: concurrent appends of a process travel in one statement and one commit (design section 2)."""
+"""Append, group-committed: a process's concurrent appends travel in one statement and one commit (design section 2)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from perdure.domain.stored_run import Run
 from perdure.ledger.replay import rest_of, stored_part
 from perdure.store import run_events, runs
 from perdure.store.database import Database
-from perdure.telemetry import Metrics
+from perdure.telemetry import LogLine, Metrics, get_logger
 
 MAX_GROUP = 256
 """The most appends of one commit."""
@@ -161,6 +161,7 @@ class Appender:
                 _fail(request, error)
         except Exception as error:
             if len(group) == 1:
+                get_logger().error(LogLine.APPEND_FAILED, run_id=group[0].wanted.key.run_id, exc_info=error)
                 _fail(group[0], error)
                 return
             for request in group:

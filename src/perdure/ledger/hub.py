@@ -13,14 +13,14 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, time
 
 from perdure.domain.errors import PerdureError, Unavailable
 from perdure.domain.event import StoredEvents
 from perdure.domain.ids import RunKey
 from perdure.store import run_events
 from perdure.store.database import Database
-from perdure.telemetry import Metrics
+from perdure.telemetry import LogLine, Metrics, get_logger
 
 _ROWS_PER_READ = 64
 _FEEDS_PER_READ = 512
@@ -51,6 +51,7 @@ class _Follower:
         self.buffer.append(delivery)
         self.buffered_bytes += len(delivery.events.text)
         if self.buffered_bytes > self.room and len(self.buffer) > 1:
+            get_logger().debug(LogLine.FOLLOWER_SLOW, event_id=delivery.events.first_event_id)
             self.lagging = True
             self.buffer.clear()
             self.buffered_bytes = 0
@@ -215,6 +216,9 @@ class Hub:
                 feed.end()
                 continue
             feed.deliver(row for row in tail.rows if row.first_event_id == (feed.cursor or 0) + 1)
+            if tail.rows:
+                newest = tail.rows[-1]
+                self._metrics.follower_delivered(time() - (newest.first_ts + len(newest.types) - 1) / 1000)
             if len(tail.rows) == _ROWS_PER_READ:
                 self.grew((feed.key,))
             elif tail.status.terminal and feed.cursor == tail.latest_event_id:

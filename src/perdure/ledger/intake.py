@@ -64,7 +64,7 @@ def parse_append(body: bytes) -> Incoming:
 
 
 def _segments(events: list[tuple[str, str]]) -> tuple[Segment, ...]:
-    """Group consecutive events of one visibility; only public ones count in the external sequence (veryfront.md 2.2)."""
+    """Group consecutive events of one visibility; only public ones count as external (veryfront.md 2.2)."""
     return tuple(
         Segment(
             types=tuple(kind for kind, _ in group),

@@ -16,6 +16,7 @@ from perdure.domain.errors import PerdureError
 from perdure.domain.ids import ProjectId, RunId, RunKey
 from perdure.store import notifications
 from perdure.store.database import Database
+from perdure.telemetry import LogLine, get_logger
 
 LOG_CHANNEL = "perdure_log"
 QUEUE_CHANNEL = "perdure_queue"
@@ -57,8 +58,10 @@ class Notifier:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            with suppress(PerdureError):
+            try:
                 await self._send_batch()
+            except PerdureError as error:
+                get_logger().warning(LogLine.NOTIFY_FAILED, error=error.detail)
 
     async def _send_batch(self) -> None:
         said, self._said = self._said, {}

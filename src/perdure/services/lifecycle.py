@@ -35,6 +35,7 @@ from perdure.ledger.replay import stored_part
 from perdure.services.core import Core
 from perdure.store import run_queue, runs
 from perdure.store.runs import Move, Moved
+from perdure.telemetry import LogLine, get_logger
 
 _TRIES = 50
 _CHILDREN_PER_PAGE = 200
@@ -149,6 +150,7 @@ async def recover_expired(core: Core) -> int:
     expired = await run_queue.expired(core.database, runs.at(core.clock()))
     for held in expired:
         await give_back(core, held, "lease_expired")
+        get_logger().warning(LogLine.LEASE_EXPIRED, run_id=held.key.run_id, fence=held.fence)
     core.metrics.leases_expired(len(expired))
     return len(expired)
 
@@ -177,6 +179,7 @@ def announce(core: Core, key: RunKey, transition: Transition, route: str) -> Non
     if transition.queue is QueueOp.ENQUEUE:
         announce_queued(core, route)
     elif transition.queue is QueueOp.CANCEL or transition.state.status is Status.CANCELLED:
+        get_logger().info(LogLine.RUN_CANCELLING, run_id=key.run_id)
         core.router.heard_here(CANCEL_CHANNEL, [run_item(key)])
         core.notifier.say(CANCEL_CHANNEL, (run_item(key),))
 

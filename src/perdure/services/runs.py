@@ -21,6 +21,7 @@ from perdure.services import catalog, lifecycle
 from perdure.services.core import Core
 from perdure.services.lifecycle import Extra
 from perdure.store import runs
+from perdure.telemetry import LogLine, get_logger
 
 MAX_PAGE = 200
 
@@ -75,6 +76,7 @@ async def create(core: Core, project_id: ProjectId, request: RunRequest) -> Crea
         return await _existing(core, new, request)
     if new.route is not None:
         lifecycle.announce_queued(core, new.route)
+    get_logger().debug(LogLine.RUN_CREATED, run_id=new.key.run_id, kind=new.kind, target=new.agent_id or new.target)
     return Created(await get(core, new.key), duplicate=False)
 
 

@@ -94,8 +94,8 @@ def read_claims(said: Mapping[str, Any]) -> Claims:
     """The claims that we know, of a token that was checked. Raises NotAuthenticated where one makes no sense.
 
     They are `sub` (or `userId`), `project_id` (`projectId`), `run_id` (`runId`), `admin`, and `scopes` or `scope` (a
-    list or words). A token without scopes holds the ordinary ones. One that is bound to a run may append to that run and
-    do nothing else: such is the event writer's (veryfront.md 1.10).
+    list or words). A token without scopes holds the ordinary ones. One that is bound to a run may append to that run
+    and do nothing else: such is the event writer's (veryfront.md 1.10).
     """
     subject = _text(said, "sub", "userId")
     if subject is None or len(subject) > _MAX_SUBJECT:

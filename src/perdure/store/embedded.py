@@ -33,7 +33,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from perdure.store.embedded_cluster import DATABASE, PORT, ROLE, StartTimeout, open_cluster
+from perdure.store.embedded_cluster import DATABASE, PORT, ROLE, NotAnswering, StartTimeout, open_cluster
 from perdure.store.embedded_user import EmbeddedPostgresError
 from perdure.telemetry import LogLine, get_logger
 
@@ -131,10 +131,21 @@ class EmbeddedPostgres:
             if not self._owners.alone():
                 raise EmbeddedPostgresError(f"Another process serves {cluster.pgdata} without fsync.")
             cluster.stop(timeout=STOP_TIMEOUT)
-        socket_folder = cluster.start(durable=self._durable, deadline=deadline)
-        cluster.sql(_CREATE_DATABASE, socket_folder=socket_folder)
+        socket_folder = self._answering(deadline)
         get_logger().info(LogLine.EMBEDDED_STARTED, folder=str(cluster.pgdata), pid=self.pid, joined=found is not None)
         return socket_folder
+
+    def _answering(self, deadline: float) -> Path:
+        """What says that it is ready may be dying of a `kill -9` just then: only an answer proves that it runs."""
+        while True:
+            socket_folder = self._cluster.start(durable=self._durable, deadline=deadline)
+            try:
+                self._cluster.sql(_CREATE_DATABASE, socket_folder=socket_folder)
+                return socket_folder
+            except NotAnswering:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.05)
 
     def _let_go(self) -> None:
         """Under the start lock."""

@@ -66,6 +66,7 @@ _UNQUOTABLE = re.compile(r"[\"$`\\\n]")
 _SOCKET_PREFIX = "perdure-socket-"
 _LOG_LIMIT = 16 * 1024 * 1024
 _LOG_TAIL = 3000
+_PSQL_NOT_CONNECTED = 2
 _OLD_SERVER_DYING = ("pre-existing shared memory block", "lock file", "is still in use")
 
 
@@ -73,6 +74,12 @@ class StartTimeout(EmbeddedPostgresError):
     """PostgreSQL did not accept connections in time."""
 
     code = "embedded_postgres_start_timeout"
+
+
+class NotAnswering(EmbeddedPostgresError):
+    """PostgreSQL takes no connection just now: it dies, recovers, or is full."""
+
+    code = "embedded_postgres_not_answering"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +163,12 @@ class Cluster:
         _remove_socket_folder(found.socket_folder)
 
     def sql(self, script: str, *, socket_folder: Path) -> str:
-        """Run `script` through psql on the default database, and return what it prints."""
+        """Run `script` through psql on the default database, and return what it prints. Raises NotAnswering."""
         command = [str(self.binaries / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         command += ["-h", str(socket_folder), "-p", str(PORT), "-U", ROLE, "-d", "postgres"]
         result = self.user.run(command, cwd=self.pgdata, timeout=60, stdin=script)
+        if result.returncode == _PSQL_NOT_CONNECTED:
+            raise NotAnswering(f"PostgreSQL in {self.pgdata} does not answer: {_words(result)}")
         if result.returncode != 0:
             raise EmbeddedPostgresError(f"psql failed: {_words(result)}")
         return result.stdout

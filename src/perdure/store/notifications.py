@@ -12,6 +12,7 @@ import asyncpg
 from perdure.domain.errors import Unavailable
 from perdure.store.database import Database, away_is_unavailable
 from perdure.store.queries import load
+from perdure.telemetry import LogLine, get_logger
 
 if TYPE_CHECKING:
     from perdure.store.database import Connection
@@ -74,6 +75,7 @@ class Listener:
             finally:
                 if not connection.is_closed():
                     connection.terminate()
+            get_logger().warning(LogLine.LISTENER_LOST, error="the connection was closed")
             connection = await self._reconnect()
             self._lost()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from perdure.store.queries import load
 if TYPE_CHECKING:
     import asyncpg
 
-_SQL: Mapping[str, str] = load("projects")
+_SQL = load("projects")
 
 
 async def create(database: Database, project: Project) -> Project | None:
@@ -25,8 +24,8 @@ async def create(database: Database, project: Project) -> Project | None:
 
 async def get(database: Database, reference: ProjectId | str) -> Project | None:
     """A project by its id or (a string) its slug."""
-    query = "get_project" if isinstance(reference, UUID) else "get_project_by_slug"
-    row = await database.fetchrow(_SQL[query], reference)
+    sql = _SQL["get_project"] if isinstance(reference, UUID) else _SQL["get_project_by_slug"]
+    row = await database.fetchrow(sql, reference)
     return None if row is None else _project(row)
 
 

@@ -37,9 +37,8 @@ class LogLine(StrEnum):
 
     SERVER_STARTING = "server.starting", "A process starts.", "version, role, engine"
     SERVER_READY = "server.ready", "Runs are accepted and executed from here on.", "url"
-    SERVER_STOPPING = "server.stopping", "The process was told to stop, and drains.", "signal"
+    SERVER_STOPPING = "server.stopping", "The process was told to stop, and drains.", ""
     SERVER_STOPPED = "server.stopped", "Everything was closed.", ""
-    SERVER_FAILED = "server.failed", "A part that must not fail has failed; the process ends.", "part, error"
     LOOP_LAGS = "loop.lags", "The event loop did not get to run in time; `/readyz` says so.", "seconds"
     KEY_BOOTSTRAPPED = "key.bootstrapped", "The bootstrap API key is an administrator of the default project.", "prefix"
 
@@ -56,13 +55,13 @@ class LogLine(StrEnum):
     STREAM_ENDED = "stream.ended", "An event stream to a client ended (debug).", "reason, seconds"
 
     RUN_CREATED = "run.created", "A run was recorded (debug).", "kind, target"
-    RUN_CLAIMED = "run.claimed", "A worker took a run; its attempt begins.", "kind, target, fence, waited_seconds"
+    RUN_CLAIMED = "run.claimed", "A worker took a run; its attempt begins (debug).", "kind, target, fence"
     RUN_WAITING = "run.waiting", "A run waits, and holds no worker.", "waiting_for"
     RUN_ENDED = "run.ended", "A run reached a terminal status.", "status, code, seconds"
     RUN_FAILED = "run.failed", "An agent or function raised; its run fails.", ""
-    RUN_RETRIED = "run.retried", "An attempt failed, and another follows.", "error, delay_seconds"
-    RUN_HANDED_BACK = "run.handed_back", "A draining worker gave its run back to the queue.", ""
-    RUN_CANCELLING = "run.cancelling", "A running run's worker was told to cancel it.", "grace_seconds"
+    RUN_RETRIED = "run.retried", "An attempt ended without a result, and another follows.", "reason"
+    RUN_HANDED_BACK = "run.handed_back", "A draining worker gave its run back to the queue.", "reason"
+    RUN_CANCELLING = "run.cancelling", "A run's worker, if it has one, was told to cancel it.", "run_id"
     STEP_REPLAYED = "step.replayed", "A recorded step was taken from the log (debug).", "step"
     MODEL_RETRIED = "model.retried", "A model request failed and is sent again.", "model, error, delay_seconds"
 
@@ -83,7 +82,7 @@ class LogLine(StrEnum):
     )
     MAINTENANCE_FAILED = "maintenance.failed", "Looking after the queue met an error; it is tried again."
     LEASE_LOST = "lease.lost", "A worker found that its lease is gone, and dropped its attempt.", "fence"
-    LEASE_EXPIRED = "lease.expired", "A lease expired; the run can be claimed again.", "fence, worker_id"
+    LEASE_EXPIRED = "lease.expired", "A lease expired; the run can be claimed again.", "run_id, fence"
     WRITE_FENCED = "write.fenced", "A write of an outdated attempt was refused.", "fence"
     APPEND_FAILED = "append.failed", "Appending met an error of ours; the caller was told.", "error"
     FOLLOWER_SLOW = (
