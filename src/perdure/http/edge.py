@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Final
 from urllib.parse import unquote
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from perdure.http.errors import REQUEST_ID, instance_of, internal_problem, problem_response
@@ -41,6 +42,8 @@ class Edge:
         with request_context(request_id=request_id):
             try:
                 await self._app(scope, receive, exchange.send)
+            except ClientDisconnect:
+                return  # It went away within its request: nobody is there to be answered.
             except Exception as error:
                 self._log.error(
                     LogLine.REQUEST_FAILED,

@@ -1,0 +1,109 @@
+"""The HTTP application: every route, and what stands around all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from perdure import __version__
+from perdure.http.context import HttpSettings
+from perdure.http.docs_page import content_security_policy, docs_page
+from perdure.http.edge import Edge
+from perdure.http.errors import EXCEPTION_HANDLERS
+from perdure.http.openapi import merged
+from perdure.http.operations import Operation, raw_answer, routes_of
+from perdure.http.platform import health, keys, projects
+from perdure.http.runs.operations import OPERATIONS
+from perdure.http.runs.projections import Projections
+from perdure.services.authentication import Authenticator
+from perdure.services.core import Core
+from perdure.services.health import Health
+
+_MAX_BODY: Final = 1024 * 1024
+"""Bytes of a body on a route of the framework's; the others know their own limits."""
+
+_DESCRIPTION: Final = (
+    "A self-hosted server for durable agent runs: start a run, follow it live, reconnect anywhere, steer it, and lose "
+    "nothing. Errors are problems (RFC 9457) with a stable `code`."
+)
+
+
+class Application(FastAPI):
+    """FastAPI with our operations in its document."""
+
+    def __init__(self, operations: Sequence[Operation], **options: Any) -> None:
+        self._operations = operations
+        super().__init__(**options)
+
+    def openapi(self) -> dict[str, Any]:
+        """The whole OpenAPI document; made once."""
+        return self._document
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        return merged(super().openapi(), self._operations)
+
+    @cached_property
+    def document_json(self) -> bytes:
+        """The document as it is served."""
+        return msgspec.json.encode(self.openapi())
+
+    @cached_property
+    def docs_html(self) -> str:
+        """The document for a person."""
+        return docs_page(self.openapi())
+
+
+def create_app(
+    core: Core, authenticator: Authenticator, health_watch: Health, settings: HttpSettings | None = None
+) -> Application:
+    """The application on these parts, which its caller starts and stops.
+
+    `core.hub.stop()` ends the open streams, so it comes before the server waits for its connections.
+    """
+    app = Application(
+        OPERATIONS,
+        title="Perdure",
+        version=__version__,
+        description=_DESCRIPTION,
+        # We serve both ourselves: without a CDN, and the document as bytes that are made once.
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[Middleware(Edge, metrics=core.metrics)],
+        exception_handlers=dict(EXCEPTION_HANDLERS),
+        # What we measure and trace is named in `perdure.telemetry`.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    app.router.routes.extend(routes_of(OPERATIONS))
+    app.router.routes.extend(
+        Route(path, endpoint, include_in_schema=False)
+        for path, endpoint in (("/openapi.json", _openapi_json), ("/docs", _docs))
+    )
+    for module in (health, projects, keys):
+        app.include_router(module.router, max_body_size=_MAX_BODY)
+    app.state.core = core
+    app.state.authenticator = authenticator
+    app.state.health = health_watch
+    app.state.settings = settings if settings is not None else HttpSettings()
+    app.state.projections = Projections()
+    return app
+
+
+async def _openapi_json(request: Request) -> Response:
+    app: Application = request.app
+    return raw_answer(app.document_json)
+
+
+async def _docs(request: Request) -> Response:
+    app: Application = request.app
+    return HTMLResponse(app.docs_html, headers={"Content-Security-Policy": content_security_policy()})

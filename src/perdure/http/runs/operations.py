@@ -1,0 +1,26 @@
+"""All operations of the canonical runs dialect, in the order in which paths are tried: hot ones first."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from perdure.http.operations import Operation
+from perdure.http.runs import control_routes, events_routes, routes
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    events_routes.APPEND,
+    events_routes.STREAM,
+    routes.CREATE,
+    routes.GET,
+    events_routes.CONVERSATION_RUN,
+    events_routes.CONVERSATION_STREAM,
+    routes.LIST,
+    events_routes.EVENTS,
+    events_routes.CONVERSATION_EVENTS,
+    control_routes.CANCEL_RUN,
+    control_routes.COMPLETE_RUN,
+    control_routes.RESUME_RUN,
+    control_routes.RESTART_RUN,
+    control_routes.SIGNAL_RUN,
+    routes.LIST_OF_PROJECT,
+)

@@ -1,0 +1,182 @@
+"""Create, read and list runs: `/runs`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from perdure.domain.errors import InvalidRequest
+from perdure.domain.ids import ProjectId, RunKey
+from perdure.domain.principal import Principal, Scope
+from perdure.domain.run import Kind, Status
+from perdure.domain.stored_run import RunFilter
+from perdure.http.context import core_of
+from perdure.http.deps import principal_of
+from perdure.http.json_schema import JsonSchema, array, choice, integer, text
+from perdure.http.operations import Answer, Body, Operation, header, json_answer, query
+from perdure.http.pagination import decode_cursor
+from perdure.http.requests import (
+    integer_query,
+    read_body,
+    run_id_of,
+    text_query,
+    time_query,
+    words_query,
+)
+from perdure.http.runs.create_body import BODY_BYTES, parse_create
+from perdure.http.runs.create_schema import create_run_schema
+from perdure.http.runs.mapping import accepted, canonical, run_page, run_request
+from perdure.http.runs.response_schemas import canonical_run_schema, run_accepted_schema, run_page_schema
+from perdure.services import runs, scoping
+
+MAX_PAGE: Final = runs.MAX_PAGE
+DEFAULT_PAGE: Final = 50
+_MAX_IDEMPOTENCY_KEY: Final = 255
+
+
+async def create_run(request: Request) -> Response:
+    """POST /runs (seed 002)."""
+    core = core_of(request)
+    principal = await principal_of(request, Scope.RUNS_WRITE)
+    body = parse_create(await read_body(request, BODY_BYTES))
+    wanted = run_request(body, idempotency_key=_idempotency_key(request), created_by=principal.subject)
+    project_id = await scoping.project_for_owner(core, principal, wanted.owner_kind, wanted.owner_id)
+    return json_answer(accepted(await runs.create(core, project_id, wanted)), 202)
+
+
+async def get_run(request: Request) -> Response:
+    """GET /runs/{run_id}: the bare object (veryfront.md section 0, rule 6)."""
+    return json_answer(canonical(await runs.get(core_of(request), await key_of(request, Scope.RUNS_READ))))
+
+
+async def list_runs(request: Request) -> Response:
+    """GET /runs: the runs of the caller's project."""
+    principal = await principal_of(request, Scope.RUNS_READ)
+    return await _listed(request, principal.project_id)
+
+
+async def list_project_runs(request: Request) -> Response:
+    """GET /projects/{ref}/runs (veryfront.md 1.3)."""
+    principal: Principal = await principal_of(request, Scope.RUNS_READ)
+    project = await scoping.project_by_ref(core_of(request), principal, request.path_params["ref"])
+    return await _listed(request, project.id)
+
+
+async def _listed(request: Request, project_id: ProjectId) -> Response:
+    cursor = text_query(request, "cursor")
+    before = decode_cursor(cursor) if cursor else None
+    limit = integer_query(request, "limit", DEFAULT_PAGE, 1, MAX_PAGE)
+    found = await runs.list_page(core_of(request), project_id, _filter(request), before=before, limit=limit)
+    return json_answer(run_page(found, limit, cursor))
+
+
+async def key_of(request: Request, scope: Scope) -> RunKey:
+    """The run that the path names, for a principal that holds `scope`. The run may not exist.
+
+    Raises NotAuthenticated, NotAllowed and RunNotFound.
+    """
+    principal = await principal_of(request, scope)
+    run_id = run_id_of(request)
+    return RunKey(await scoping.project_of_run(core_of(request), principal, run_id), run_id)
+
+
+def _filter(request: Request) -> RunFilter:
+    kind = text_query(request, "kind")
+    return RunFilter(
+        statuses=tuple(Status(_word(word, "status", Status)) for word in words_query(request, "status")),
+        kind=None if kind is None else Kind(_word(kind, "kind", Kind)),
+        agent_id=text_query(request, "agent_id"),
+        target=text_query(request, "target"),
+        tag=text_query(request, "tag"),
+        parent_run_id=text_query(request, "parent"),
+        since=time_query(request, "since"),
+        until=time_query(request, "until"),
+    )
+
+
+def _word(word: str, name: str, words: type[Kind] | type[Status]) -> str:
+    known = [str(one) for one in words]
+    if word not in known:
+        raise InvalidRequest(f"The query parameter `{name}` must be one of {', '.join(known)}.")
+    return word
+
+
+def _idempotency_key(request: Request) -> str | None:
+    value = request.headers.get("idempotency-key")
+    if value is not None and not (0 < len(value) <= _MAX_IDEMPOTENCY_KEY and value.isascii() and value.isprintable()):
+        raise InvalidRequest(
+            f"The header Idempotency-Key must be 1 to {_MAX_IDEMPOTENCY_KEY} printable ASCII characters."
+        )
+    return value
+
+
+def _list_parameters() -> tuple[JsonSchema, ...]:
+    time = {"type": "string", "format": "date-time"}
+    return (
+        query("kind", choice(*Kind), "Runs of this kind only."),
+        query("status", array(choice(*Status)), "Runs in one of these states; repeated, or with commas between."),
+        query("agent_id", text(1), "Runs of this agent."),
+        query("target", text(1), "Runs of this target."),
+        query("tag", text(1), "Runs with this tag."),
+        query("parent", text(1), "Runs that this run started."),
+        query("since", time, "Runs created after this time."),
+        query("until", time, "Runs created up to this time."),
+        query("cursor", text(1), "The `page_info.next` of the page before."),
+        query("limit", {**integer(1), "maximum": MAX_PAGE, "default": DEFAULT_PAGE}, "How many runs."),
+    )
+
+
+CREATE: Final = Operation(
+    method="POST",
+    path="/runs",
+    handler=create_run,
+    tag="runs",
+    summary="Create a run",
+    description=(
+        "A run is executed by an agent of this server, by an external worker, or by the caller "
+        "(`initial_status: running`). `public_id` and `Idempotency-Key` each make it safe to send the request again."
+    ),
+    scope=Scope.RUNS_WRITE,
+    parameters=(header("Idempotency-Key", text(1, _MAX_IDEMPOTENCY_KEY), "The same key never makes a second run."),),
+    body=Body(create_run_schema()),
+    answers={202: Answer("The run is accepted, or it was before (`duplicate`).", run_accepted_schema())},
+    problems=(404, 409, 413),
+)
+
+GET: Final = Operation(
+    method="GET",
+    path="/runs/{run_id}",
+    handler=get_run,
+    tag="runs",
+    summary="Read a run",
+    scope=Scope.RUNS_READ,
+    answers={200: Answer("The run.", canonical_run_schema())},
+)
+
+LIST: Final = Operation(
+    method="GET",
+    path="/runs",
+    handler=list_runs,
+    tag="runs",
+    summary="List runs",
+    description="The runs of the caller's project, newest first, without their input, config and output.",
+    scope=Scope.RUNS_READ,
+    parameters=_list_parameters(),
+    answers={200: Answer("A page of runs.", run_page_schema())},
+    problems=(),
+)
+
+LIST_OF_PROJECT: Final = Operation(
+    method="GET",
+    path="/projects/{ref}/runs",
+    handler=list_project_runs,
+    tag="runs",
+    summary="List the runs of a project",
+    description="As GET /runs, for the project with this id or slug.",
+    scope=Scope.RUNS_READ,
+    parameters=_list_parameters(),
+    path_schemas={"ref": text(1)},
+    answers={200: Answer("A page of runs.", run_page_schema())},
+)
