@@ -40,12 +40,13 @@ class Listener:
         self._channels = channels
         self._heard = heard
         self._lost = lost
+        self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Return when it listens. Raises Unavailable when the database does not answer."""
-        connection = await self._connect()
-        self._task = asyncio.create_task(self._keep(connection), name="listener")
+        self._connection = await self._connect()
+        self._task = asyncio.create_task(self._keep(), name="listener")
 
     async def stop(self) -> None:
         """Stop listening. Safe to call twice."""
@@ -53,6 +54,9 @@ class Listener:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+        # Not the task's to close: one that is cancelled before its first step closes nothing.
+        if self._connection is not None and not self._connection.is_closed():
+            self._connection.terminate()
 
     async def _connect(self) -> Connection:
         with away_is_unavailable():
@@ -66,17 +70,13 @@ class Listener:
     def _on_notification(self, _connection: object, _pid: int, channel: str, payload: object) -> None:
         self._heard(channel, str(payload))
 
-    async def _keep(self, connection: Connection) -> None:
-        while True:
+    async def _keep(self) -> None:
+        while self._connection is not None:
             gone = asyncio.Event()
-            connection.add_termination_listener(lambda _connection, gone=gone: gone.set())
-            try:
-                await gone.wait()
-            finally:
-                if not connection.is_closed():
-                    connection.terminate()
+            self._connection.add_termination_listener(lambda _connection, gone=gone: gone.set())
+            await gone.wait()
             get_logger().warning(LogLine.LISTENER_LOST, error="the connection was closed")
-            connection = await self._reconnect()
+            self._connection = await self._reconnect()
             self._lost()
 
     async def _reconnect(self) -> Connection:
