@@ -239,14 +239,14 @@ def decide(state: RunState, command: Command, names: RunNames) -> Transition | N
             return _end(state, command, names)
 
 
-def _begin(state: RunState, command: Claim | Start | Enqueue, names: RunNames) -> Transition:
+def _begin(state: RunState, command: Claim | Start | Enqueue, names: RunNames) -> Transition | None:
     match command:
         case Claim():
             return _claim(state, names)
         case Start():
-            return Transition(replace(state, status=Status.RUNNING, attempt=state.attempt + 1), started=True)
+            return _start(state)
         case Enqueue():
-            return Transition(replace(state, executor=Executor.ENGINE), queue=QueueOp.ENQUEUE)
+            return _enqueue(state)
 
 
 def _talk(state: RunState, command: Park | Answer | Signal) -> Transition | None:
@@ -278,21 +278,44 @@ def started_events(attempt: int, names: RunNames) -> tuple[dict[str, object], ..
     return (custom("perdure.run.attempt", {"attempt": attempt}),)
 
 
-def _claim(state: RunState, names: RunNames) -> Transition:
+def _claim(state: RunState, names: RunNames) -> Transition | None:
+    if state.executor is Executor.CALLER:
+        return None
     after = replace(state, status=Status.RUNNING, attempt=state.attempt + 1, fence=state.fence + 1)
     return Transition(after, started_events(after.attempt, names), started=True)
 
 
+def _start(state: RunState) -> Transition | None:
+    """Who appends to a run that nobody has claimed yet executes it from then on, and no worker gets it any more.
+
+    A run that an external worker had once is different: it waits for a worker again, and what comes in without a claim
+    comes from the one that lost it.
+    """
+    if state.executor is Executor.ENGINE or (state.executor is Executor.EXTERNAL and state.attempt > 0):
+        return None
+    after = replace(state, status=Status.RUNNING, executor=Executor.CALLER, attempt=state.attempt + 1)
+    return Transition(after, queue=QueueOp.REMOVE, started=True)
+
+
+def _enqueue(state: RunState) -> Transition | None:
+    if state.executor is not Executor.CALLER:
+        return None
+    return Transition(replace(state, executor=Executor.ENGINE), queue=QueueOp.ENQUEUE)
+
+
 def _holds(state: RunState, fence: int | None) -> bool:
-    return fence is None or fence == state.fence
+    """Whether the writer's lease, if it speaks of one, is the one under which the run is executed now."""
+    return fence is None or (fence == state.fence and state.status is Status.RUNNING)
 
 
 def _park(state: RunState, command: Park) -> Transition | None:
     if not _holds(state, command.fence):
         return None
     waiting = command.waiting
+    if state.cancelling:
+        return _cancel(replace(state, waiting=waiting), Cancel("The run was cancelled.", force=True))
     event = custom("perdure.run.waiting", {"reason": waiting.reason, "calls": [_call(call) for call in waiting.calls]})
-    after = replace(state, status=Status.WAITING, waiting=waiting, cancelling=False)
+    after = replace(state, status=Status.WAITING, waiting=waiting)
     return Transition(after, (event,), QueueOp.REMOVE)
 
 
@@ -389,7 +412,7 @@ def _result_event(tool_call_id: str, content: str, *, is_error: bool) -> dict[st
 
 
 def _yield(state: RunState, command: Yield) -> Transition | None:
-    if not _holds(state, command.fence):
+    if not _holds(state, command.fence) or state.executor is Executor.CALLER:
         return None
     if state.cancelling:
         return _cancel(state, Cancel("The run was cancelled.", force=True))
