@@ -1,4 +1,4 @@
-"""The platform's routes on a database, and what signs tokens for them."""
+"""The application on a database, and what signs tokens for it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ from typing import Any
 import httpx
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from fastapi import FastAPI
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from perdure.http.edge import Edge
-from perdure.http.errors import EXCEPTION_HANDLERS
-from perdure.http.platform import health, keys, projects
+from perdure.http.application import create_app
 from perdure.services.authentication import Authenticator
 from perdure.services.core import Core
 from perdure.services.health import Health
@@ -67,20 +64,14 @@ async def platform(dsn: str, tokens: JwtSettings | None = None, *, max_lag_ms: i
     async with server(dsn, clock=clock) as core:
         project = await ensure_default_project(core)
         await ensure_bootstrap_key(core, project.id, ADMIN_KEY)
-        app = FastAPI()
-        app.exception_handlers.update(EXCEPTION_HANDLERS)
-        for module in (health, projects, keys):
-            app.include_router(module.router)
-        app.state.core = core
-        app.state.authenticator = Authenticator(core, tokens)
-        app.state.health = Health(core, max_lag_ms=max_lag_ms)
-        await app.state.health.start()
-        transport = httpx.ASGITransport(Edge(app, core.metrics))
+        watch = Health(core, max_lag_ms=max_lag_ms)
+        await watch.start()
+        app = create_app(core, Authenticator(core, tokens), watch)
         try:
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
                 yield Platform(core, client, clock)
         finally:
-            await app.state.health.stop()
+            await watch.stop()
 
 
 class Signer:

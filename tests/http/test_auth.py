@@ -16,7 +16,7 @@ from perdure.services.authentication import MAX_CACHE_MS
 from perdure.services.keys import ensure_bootstrap_key
 from perdure.store.runs import at
 from tests.http.platform_app import ADMIN_KEY, platform
-from tests.store.harness import WAIT_SECONDS
+from tests.store.harness import WAIT_SECONDS, new_run
 
 OTHER_ID = "8c2f9f0e-4c3c-4a3b-9a43-0b6b0a1f7f11"
 PROTECTED = (
@@ -295,6 +295,36 @@ async def test_an_administrator_of_one_project_acts_in_all(database: str) -> Non
         assert revoked.status_code == 200
         assert (await at_work.ask("GET", "/projects", here)).status_code == 401
         assert (await at_work.ask("GET", "/projects/nothing/keys", admin)).status_code == 404
+
+
+async def test_another_projects_run_is_not_there(database: str) -> None:
+    async with platform(database) as at_work:
+        run = await new_run(at_work.core)
+        stranger = await at_work.new_key()
+        owner = await at_work.new_key(ref=str(run.project_id))
+        for path in (f"/runs/{run.run_id}", f"/runs/{run.run_id}/events", f"/runs/{run.run_id}/stream"):
+            answer = await at_work.ask("GET", path, stranger)
+            assert (answer.status_code, answer.json()["code"]) == (404, "run_not_found"), path
+        assert (await at_work.ask("POST", f"/runs/{run.run_id}/cancel", stranger)).status_code == 404
+        for key in (owner, ADMIN_KEY):
+            assert (await at_work.ask("GET", f"/runs/{run.run_id}", key)).json()["status"] == "running"
+        body = {
+            "kind": "task", "owner": {"kind": "project", "id": str(run.project_id)}, "request": {"target": "task:t"},
+        }  # fmt: skip
+        foreign = await at_work.ask("POST", "/runs", stranger, json=body)
+        assert (foreign.status_code, foreign.json()["code"]) == (404, "project_not_found")
+
+
+async def test_every_route_but_health_and_documentation_wants_a_principal(database: str) -> None:
+    async with platform(database) as at_work:
+        document = (await at_work.ask("GET", "/openapi.json", None)).json()
+        names = {"run_id": "r", "ref": "default", "conversation_id": OTHER_ID, "key_id": "k", "name": "n"}
+        for path, operations in document["paths"].items():
+            for method in operations:
+                answer = await at_work.ask(method.upper(), path.format_map(names), None)
+                public = path in ("/livez", "/readyz", "/metrics")
+                assert answer.status_code == (200 if public else 401), (method, path)
+                assert ("security" in operations[method]) is not public, (method, path)
 
 
 def test_new_keys_have_their_form() -> None:

@@ -185,6 +185,17 @@ async def test_an_event_writer_may_append_to_its_run_and_nothing_else(database: 
     assert reader.scopes == frozenset()
 
 
+async def test_an_event_writer_reaches_no_other_run(database: str, signer: Signer) -> None:
+    async with platform(database, SHARED) as at_work:
+        token = signer.sign("HS256", claims(run_id="run-1"))
+        events = {"events": [{"type": "CUSTOM", "name": "n", "value": 1}]}
+        for run_id, status in (("run-1", 404), ("run-2", 403)):
+            path = f"/conversations/{DEFAULT_PROJECT_ID}/runs/{run_id}/events"
+            assert (await at_work.ask("POST", path, token, json=events)).status_code == status
+        for method, path in (("GET", "/runs/run-1"), ("POST", "/runs/run-1/cancel"), ("GET", "/projects")):
+            assert (await at_work.ask(method, path, token)).status_code == 403
+
+
 async def test_a_remembered_token_ends_when_it_expires(database: str, signer: Signer) -> None:
     async with platform(database, JwtSettings(SECRET, leeway_seconds=600)) as at_work:
         at_work.clock.now = int(time.time()) * 1000
