@@ -24,6 +24,7 @@ import pytest
 
 from perdure.store.embedded import start_embedded
 from perdure.store.migrate import newest_revision, upgrade
+from tests.scratch import Scratch
 
 T = TypeVar("T")
 
@@ -31,11 +32,23 @@ FOREIGN_SETTINGS = ("PERDURE_", "OTEL_", "OPENAI_", "PG")
 """What the environment of whoever runs the tests must not change in them (nor in the processes that they start)."""
 
 
-def pytest_configure() -> None:
-    """Cut the tests off from the environment and from models."""
+_SCRATCH = pytest.StashKey[Scratch]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Cut the tests off from the environment and from models, and give them a folder of their own."""
     for name in [name for name in os.environ if name.startswith(FOREIGN_SETTINGS)]:
         del os.environ[name]
     pydantic_ai.models.ALLOW_MODEL_REQUESTS = False
+    if config.option.basetemp is None:
+        config.stash[_SCRATCH] = scratch = Scratch()
+        config.option.basetemp = str(scratch.folder / "tmp")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Clear up; in a parallel session that is the first process's work."""
+    if (scratch := config.stash.get(_SCRATCH, None)) is not None:
+        scratch.close()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ import pytest
 
 from perdure.store.embedded import EmbeddedPostgres, start_embedded
 from perdure.store.embedded_cluster import StartTimeout
-from perdure.store.embedded_process import command_of, is_server
+from perdure.store.embedded_process import command_of
 from perdure.store.embedded_user import EmbeddedPostgresError
+from tests.scratch import end_server
 
 SECONDS = 30.0
 OWNER = """
@@ -70,7 +71,7 @@ class Owner:
 def data_dir(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "data"
     yield folder
-    end_server(folder)
+    end_server(folder.resolve() / "postgres")
 
 
 @pytest.fixture
@@ -105,15 +106,6 @@ def greet(process: subprocess.Popen[str]) -> Owner:
     line = next((line for line in process.stdout if "postgresql://" in line and "embedded." not in line), "")
     pid, dsn = line.split()
     return Owner(process, int(pid), dsn)
-
-
-def end_server(folder: Path) -> None:
-    with suppress(FileNotFoundError):
-        pgdata = folder.resolve() / "postgres"
-        pid = int((pgdata / "postmaster.pid").read_text().split()[0])
-        if is_server(pid, pgdata):
-            os.kill(pid, signal.SIGQUIT)
-            eventually(lambda: not alive(pid))
 
 
 def alive(pid: int) -> bool:
