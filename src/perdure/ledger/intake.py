@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -24,6 +25,9 @@ class _Typed(msgspec.Struct):
     type: str
 
 
+_LARGE_NUMBER = re.compile(rb"[0-9][eE][+]?[0-9]{3}|[0-9]{300}")
+"""May be out of range; most are within strings."""
+
 _BODY = msgspec.json.Decoder(_Body)
 _TYPED = msgspec.json.Decoder(_Typed)
 
@@ -43,10 +47,11 @@ def parse_append(body: bytes) -> Incoming:
     Raises InvalidRequest (naming the place) for anything malformed, EventTooLarge for an event of 256 KB or more.
     """
     try:
-        read = _BODY.decode(body)
+        read = _BODY.decode(body.decode())  # msgspec does not look at the text that it skips
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"{error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        json_text.decode(body)  # It says better what is wrong.
         raise InvalidRequest(f"The body is not JSON: {error}") from None
     if not 1 <= len(read.events) <= MAX_EVENTS:
         raise InvalidRequest(
@@ -84,7 +89,7 @@ def _event(raw: bytes, index: int) -> tuple[str, str]:
     pointer = f"/events/{index}"
     if len(raw) >= MAX_EVENT_BYTES:
         raise EventTooLarge
-    if b"\\u" in raw or raw.count(b"[") + raw.count(b"{") > json_text.MAX_DEPTH:
+    if b"\\u" in raw or raw.count(b"[") + raw.count(b"{") > json_text.MAX_DEPTH or _LARGE_NUMBER.search(raw):
         _check_closely(raw, pointer)
     try:
         kind = _TYPED.decode(raw).type
@@ -102,7 +107,7 @@ def _event(raw: bytes, index: int) -> tuple[str, str]:
 
 
 def _check_closely(raw: bytes, pointer: str) -> None:
-    """The rare event that may hold what cannot be stored: NUL, lone surrogates, deep nesting."""
+    """The rare event that may hold what cannot be stored and read again: NUL, deep nesting, numbers out of range."""
     try:
         json_text.decode(raw)
     except InvalidRequest as error:
