@@ -37,7 +37,9 @@ class Api:
 
     async def json(self, method: str, path: str, body: object = None, **more: Any) -> Any:
         """The JSON of a successful answer."""
-        answer = await self.client.request(method, path, **({} if body is None else {"json": body}), **more)
+        if body is not None:
+            more["json"] = body
+        answer = await self.client.request(method, path, **more)
         assert answer.is_success, answer.text
         return answer.json()
 
@@ -65,7 +67,9 @@ class Api:
 
 def agent_run(**request: object) -> dict[str, Any]:
     """The body of POST /runs for a run that its caller executes; `public_id` and the like are for the body itself."""
-    outer = {name: request.pop(name) for name in ("public_id", "parent_run_id", "trigger") if name in request}
+    outer: dict[str, Any] = {
+        name: request.pop(name) for name in ("public_id", "parent_run_id", "trigger") if name in request
+    }
     return {
         "kind": "agent",
         "owner": {"kind": "project", "id": str(PROJECT)},
