@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -93,6 +94,9 @@ HOT = [
     ),
     Hot("run_events", "read_external_tail", [*FOLLOWED, 4990, 10], frozenset({"run_events_pkey"}), 20),
     Hot("runs", "get_run", [*FOLLOWED], frozenset({"runs_pkey", "run_head_pkey"}), 12),
+    Hot("projects", "locate_run", [*FOLLOWED], frozenset({"run_head_pkey"}), 20),
+    Hot("projects", "locate_run", [uuid4(), FOLLOWED.run_id], frozenset({"run_head_pkey"}), 40),
+    Hot("projects", "locate_run", [PROJECT, "nowhere"], frozenset({"run_head_pkey"}), 40),
     Hot("runs", "get_run_by_idempotency_key", [PROJECT, "k"], frozenset({"runs_once"}), 12),
     Hot("runs", "transition_run", TRANSITION, frozenset({"run_head_pkey", "runs_pkey"}), 120),
     Hot("run_queue", "claim_runs", [["agent:agent-0"], NOW, 10, "w", NOW, START_MS], frozenset({"run_queue_due"}), 400),
