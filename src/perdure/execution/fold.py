@@ -145,9 +145,8 @@ class LogFold:
 
     def observe(self, event: BaseEvent) -> None:
         """Takes in an event that is on its way into the log."""
-        if event.type in _CONTENT:
-            return
-        self._apply(msgspec.convert(event.model_dump(mode="json", by_alias=True), _Line, strict=False))
+        if event.type not in _CONTENT:
+            self.add(event.model_dump_json(by_alias=True))
 
     def add(self, line: str | bytes) -> None:
         """Takes in one event of the log, as JSON text."""

@@ -118,7 +118,7 @@ class StreamedCall:
 class Past:
     """What the log says when an attempt begins (`fold.py` makes it).
 
-    `open_stages` are the names of AG-UI steps (STEP_STARTED) and `open_spans` the ids of REASONING_STARTs without an end.
+    `open_stages` are the names of AG-UI steps (STEP_STARTED), `open_spans` the ids of REASONING_STARTs without an end.
     `ids` are all message and tool call ids ever used, so that a new one collides with none of them; `generation` counts
     the restarts that forgot the recorded steps; `restarted` says that a restart came after the last attempt.
     """

@@ -106,7 +106,7 @@ class App:
 
 
 def combine(apps: Iterable[App]) -> App:
-    """One App with the agents of all. Its version is the last one's that has one. Raises ValueError like `App.merge`."""
+    """One App with the agents of all, and the last version that one of them has. Raises ValueError like `App.merge`."""
     found = list(apps)
     versions = [app.version for app in found if app.version is not None]
     return App(version=versions[-1] if versions else None).merge(*found)

@@ -243,7 +243,7 @@ class ResponseTranslator:
             if call.original_id == part.tool_call_id:
                 end: list[BaseEvent] = [ToolCallEndEvent(tool_call_id=call.call_id)] if call.open else []
                 call.open = False
-                name = result_message_id(self._message_id, call.call_id)
+                name = self._unused(result_message_id(self._message_id, call.call_id))
                 return [*end, tool_result(name, part, call.call_id)]
         return []
 

@@ -25,8 +25,8 @@ _DONE: Final = "done"
 async def run_function_agent(definition: AgentDefinition, run: RunContext) -> Outcome:
     """One attempt of a run of a function agent.
 
-    RUN_STARTED is the server's own and swallowed; RUN_FINISHED ends the run with its `result`; RUN_ERROR fails it. Raises
-    RunFailed, or what the function raises.
+    RUN_STARTED is the server's own and swallowed; RUN_FINISHED ends the run with its `result`; RUN_ERROR fails it.
+    Raises RunFailed, or what the function raises.
     """
     done = run.log.step(_DONE)
     if done is not None:
