@@ -11,12 +11,15 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from perdure.store.embedded_process import is_server, read_pid_file, wait_for_end
 
 PREFIX = "perdure-tests-"
+_YOUNG_SECONDS = 60
+"""Another session may be about to lock what it has just made."""
 
 
 class Scratch:
@@ -37,6 +40,8 @@ class Scratch:
 def _clear_abandoned() -> None:
     for lock_file in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/session.lock"):
         with suppress(OSError), lock_file.open("r+") as lock:
+            if time.time() - lock_file.stat().st_mtime < _YOUNG_SECONDS:
+                continue
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _clear(lock_file.parent)
 
