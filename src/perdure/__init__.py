@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-__all__ = ["__version__"]
+from perdure.execution.registry import App
+
+__all__ = ["App", "__version__"]
 
 __version__ = version("perdure")

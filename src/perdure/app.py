@@ -136,7 +136,7 @@ async def run(
             working = await _start_worker(core, settings, application, tracing, dev=dev)
             stack.push_async_callback(working.stop)
         if http:
-            await _serve(core, settings, stack, stopping, on_ready, executes=working is not None)
+            await _serve(core, settings, stack, stopping, on_ready, working)
         else:
             on_ready("worker")
             await stopping.wait()
@@ -205,15 +205,15 @@ async def _serve(
     stack: AsyncExitStack,
     stopping: asyncio.Event,
     on_ready: Callable[[str], None],
-    *,
-    executes: bool,
+    working: Working | None,
 ) -> None:
     """Serve HTTP until told to stop; then end the streams, so that their clients reconnect elsewhere, and close."""
     listening = socket.create_server(
         (settings.host, settings.port), family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET, backlog=2048
     )
     stack.callback(listening.close)
-    health = Health(core, max_lag_ms=settings.ready_loop_lag_ms, worker_running=(lambda: True) if executes else None)
+    executes = None if working is None else lambda: working.alive
+    health = Health(core, max_lag_ms=settings.ready_loop_lag_ms, worker_running=executes)
     await health.start()
     stack.push_async_callback(health.stop)
     authenticator = Authenticator(core, _jwt(settings))

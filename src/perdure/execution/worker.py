@@ -66,9 +66,9 @@ class Worker:
         self._log = get_logger().bind(worker_id=self.id)
 
     @property
-    def running(self) -> int:
-        """How many runs it holds."""
-        return len(self._running)
+    def alive(self) -> bool:
+        """Whether it takes runs."""
+        return self._claimer is not None and not self._claimer.done()
 
     async def start(self) -> None:
         """Make itself known and begin to take runs. Raises Unavailable."""

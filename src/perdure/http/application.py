@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from importlib.metadata import version
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from perdure import __version__
 from perdure.http.context import HttpSettings
 from perdure.http.docs_page import content_security_policy, docs_page
 from perdure.http.edge import Edge
@@ -72,7 +72,7 @@ def create_app(
     app = Application(
         OPERATIONS,
         title="Perdure",
-        version=__version__,
+        version=version("perdure"),
         description=_DESCRIPTION,
         # We serve both ourselves: without a CDN, and the document as bytes that are made once.
         openapi_url=None,

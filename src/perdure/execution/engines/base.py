@@ -15,6 +15,10 @@ from perdure.execution.attempt import Execute
 class Working(Protocol):
     """A worker at work."""
 
+    @property
+    def alive(self) -> bool:
+        """Whether it takes runs."""
+
     async def stop(self) -> None:
         """Take nothing new, let running attempts finish for a while, hand the rest back. Safe to call twice."""
 
