@@ -12,7 +12,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from perdure.domain.errors import InvalidRequest
 from perdure.domain.message import parse_messages
-from perdure.domain.run import Status, Waiting
+from perdure.domain.run import Kind, Status, Waiting
 from perdure.domain.stored_run import Origin, Run, RunSpec, Targets
 from perdure.http.pagination import PageInfo, encode_cursor
 from perdure.http.runs.create_body import AgentVariant, ConversationMode, CreateRunBody, OwnerKind
@@ -60,7 +60,10 @@ def run_request(body: CreateRunBody, *, idempotency_key: str | None, created_by:
 
 
 def _conversation(body: CreateRunBody) -> tuple[UUID | None, bool]:
-    """The conversation that a run writes to, and whether it is made with the run."""
+    """The conversation that a run writes to, and whether it is made with the run.
+
+    An agent run that names none gets a new one, unless it asks for `none`: the conversation routes work for it then.
+    """
     owner = body.owner_id if body.owner_kind is OwnerKind.CONVERSATION else None
     named = body.conversation_id or owner
     if body.conversation_mode is ConversationMode.EXISTING:
@@ -68,7 +71,9 @@ def _conversation(body: CreateRunBody) -> tuple[UUID | None, bool]:
         if named is None:
             detail = 'Add `/conversation_id`: with conversation_mode "existing" the run needs a conversation.'
             raise InvalidRequest(detail, pointer="/conversation_id")
-    return named, body.conversation_mode is ConversationMode.CREATE_NEW
+    mode = body.conversation_mode
+    unsaid = mode is None and named is None and body.kind is Kind.AGENT
+    return named, unsaid or mode is ConversationMode.CREATE_NEW
 
 
 def _public_id(body: CreateRunBody) -> str | None:
