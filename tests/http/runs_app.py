@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +12,8 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import uvicorn
+from starlette.types import ASGIApp
 
 from perdure.domain.ids import ProjectId, RunId, RunKey
 from perdure.domain.project import DEFAULT_PROJECT_ID
@@ -21,7 +25,7 @@ from perdure.services.core import Core
 from perdure.services.health import Health
 from perdure.services.keys import ensure_bootstrap_key
 from perdure.services.projects import ensure_default_project
-from tests.store.harness import server
+from tests.store.harness import WAIT_SECONDS, eventually, server
 
 ADMIN_KEY = "pd_admin"
 PROJECT = ProjectId(DEFAULT_PROJECT_ID)
@@ -111,3 +115,18 @@ async def application(dsn: str, settings: HttpSettings | None = None) -> AsyncIt
         await ensure_bootstrap_key(core, project.id, ADMIN_KEY)
         await catalog.register(core, "worker-1", [("agent", "echo")], 1)
         yield create_app(core, Authenticator(core), Health(core, max_lag_ms=60_000), settings)
+
+
+@asynccontextmanager
+async def served(app: ASGIApp) -> AsyncIterator[str]:
+    """The application behind a real HTTP server on a free loopback port; its URL."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", ws="none", log_config=None, access_log=False)
+    one = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving = asyncio.create_task(one.serve([listening]))
+        await eventually(lambda: one.started or serving.done())
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            one.should_exit = True
+            await asyncio.wait_for(serving, WAIT_SECONDS)
