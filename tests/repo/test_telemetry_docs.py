@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from perdure.telemetry import LogLine, MetricName, SpanName
+import re
+
+from perdure.telemetry import LogLine, MetricName, Metrics, SpanName
 from tests.repo.generated import ROOT, check, table
 
 SOURCE = ROOT / "src" / "perdure"
@@ -32,6 +34,19 @@ def test_names_are_unique() -> None:
     assert len(set(names)) == len(names)
     assert len(LogLine.__members__) == len(LogLine)
     assert len(MetricName.__members__) == len(MetricName)
+
+
+def test_every_log_line_is_written_somewhere() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
+    assert [name for name in LogLine.__members__ if not re.search(rf"\bLogLine\.{name}\b", source)] == []
+
+
+def test_every_metric_is_measured_somewhere() -> None:
+    source = "".join(
+        path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py") if path.parent.name != "telemetry"
+    )
+    methods = [name for name, value in vars(Metrics).items() if not name.startswith("_") and callable(value)]
+    assert [name for name in methods if f"metrics.{name}(" not in source] == []
 
 
 def test_names_are_spelled_in_one_place() -> None:

@@ -63,7 +63,6 @@ class LogLine(StrEnum):
     RUN_HANDED_BACK = "run.handed_back", "A draining worker gave its run back to the queue.", "reason"
     RUN_CANCELLING = "run.cancelling", "A run's worker, if it has one, was told to cancel it.", "run_id"
     STEP_REPLAYED = "step.replayed", "A recorded step was taken from the log (debug).", "step"
-    MODEL_RETRIED = "model.retried", "A model request failed and is sent again.", "model, error, delay_seconds"
 
     WORKER_STARTED = "worker.started", "A worker begins to claim.", "worker_id, concurrency, targets"
     WORKER_DRAINING = "worker.draining", "A worker claims nothing more and finishes what it has.", "worker_id, runs"
