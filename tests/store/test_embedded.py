@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import shutil
@@ -403,6 +404,19 @@ def test_root_opens_a_private_home_to_one_user_only(tmp_path: Path) -> None:
         assert (home / "data").stat().st_uid == 0
         result = subprocess.run(["ls", str(home)], user=owner, extra_groups=[], capture_output=True, check=False)
         assert result.returncode != 0, "it may pass through, and not look around"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+def test_root_without_access_lists_opens_folders_to_pass_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, "no access lists here")
+
+    monkeypatch.setattr(os, "setxattr", unsupported)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    with start(home / "data") as embedded:
+        assert query(embedded.dsn, "SELECT 1") == 1
+    assert stat.S_IMODE(home.stat().st_mode) == 0o701
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give data to somebody else")
