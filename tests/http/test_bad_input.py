@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
-import pytest_asyncio
 
 from perdure.domain.event import MAX_EVENT_BYTES
 from perdure.http.runs.events_routes import MAX_APPEND_BYTES
-from tests.http.runs_app import PROJECT, Api, agent_run, api
+from tests.http.runs_app import PROJECT, Api, agent_run
 from tests.store.harness import whole_log
 
 EVENT = {"type": "CUSTOM", "name": "n", "value": 1}
-
-
-@pytest_asyncio.fixture
-async def at_work(database: str) -> AsyncIterator[Api]:
-    async with api(database) as running:
-        yield running
 
 
 def deep(levels: int) -> bytes:
