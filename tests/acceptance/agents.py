@@ -57,14 +57,14 @@ two_tools_agent = Agent(FunctionModel(stream_function=two_tools))
 
 
 @two_tools_agent.tool
-async def first(ctx: RunContext[None]) -> str:
+async def first(ctx: RunContext[object]) -> str:
     """Returns at once."""
     did(f"first {idempotency_key(ctx)}")
     return "one"
 
 
 @two_tools_agent.tool
-async def second(ctx: RunContext[None]) -> str:
+async def second(ctx: RunContext[object]) -> str:
     """Returns when the test lets it."""
     did(f"second {idempotency_key(ctx)}")
     await gate("go")
@@ -90,7 +90,7 @@ suicidal_agent = Agent(FunctionModel(stream_function=suicidal))
 
 
 @suicidal_agent.tool
-async def deadly(ctx: RunContext[None]) -> str:
+async def deadly(ctx: RunContext[object]) -> str:
     """Has its effect, and the first time dies before anybody hears of it."""
     did(f"deadly {idempotency_key(ctx)}")
     if not (FOLDER / "died").exists():

@@ -139,7 +139,9 @@ class Site:
 
     def ended(self, run_id: str, seconds: float = PATIENCE) -> dict[str, object]:
         """A run, as soon as it has ended."""
-        eventually(lambda: self.run(run_id)["status"] in ("completed", "failed", "cancelled"), f"{run_id} ends", seconds)
+        eventually(
+            lambda: self.run(run_id)["status"] in ("completed", "failed", "cancelled"), f"{run_id} ends", seconds
+        )
         return self.run(run_id)
 
     def events(self, run_id: str) -> list[dict[str, object]]:

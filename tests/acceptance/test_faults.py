@@ -33,10 +33,10 @@ def place(tmp_path: Path, database: str) -> Iterator[Site]:
 def payloads(place: Site, run_id: str) -> list[dict[str, object]]:
     """The payloads of a run's events, after checking that ids and times only grow."""
     events = place.events(run_id)
-    ids = [event["event_id"] for event in events]
-    times = [event["created_at"] for event in events]
-    assert ids == sorted(set(ids), key=int)
-    assert times == sorted(times, key=str)
+    ids = [int(str(event["event_id"])) for event in events]
+    times = [str(event["created_at"]) for event in events]
+    assert ids == sorted(set(ids))
+    assert times == sorted(times)
     assert len(set(times)) == len(times)
     found: list[dict[str, object]] = [event["payload"] for event in events]  # type: ignore[misc]
     return found
@@ -140,7 +140,9 @@ class Writer(threading.Thread):
                 event = {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "contentId": "c", "delta": f"{sequence} "}
                 body = {"events": [event], "expected_previous_external_event_sequence": sequence}
                 try:
-                    answer = client.post(f"{self.place.url}/conversations/{CONVERSATION}/runs/{self.run_id}/events", json=body)
+                    answer = client.post(
+                        f"{self.place.url}/conversations/{CONVERSATION}/runs/{self.run_id}/events", json=body
+                    )
                 except httpx.TransportError:
                     threading.Event().wait(0.05)
                     continue
@@ -169,7 +171,9 @@ class Follower(threading.Thread):
             try:
                 with (
                     httpx.Client(timeout=httpx.Timeout(5, read=30)) as client,
-                    connect_sse(client, "GET", f"{self.place.url}/runs/{self.run_id}/stream", headers=headers) as source,
+                    connect_sse(
+                        client, "GET", f"{self.place.url}/runs/{self.run_id}/stream", headers=headers
+                    ) as source,
                 ):
                     self._read(source.iter_sse())
             except httpx.HTTPError:
@@ -207,6 +211,12 @@ def start_load(place: Site) -> tuple[list[Writer], list[Follower]]:
     return writers, followers
 
 
+def flow(followers: list[Follower], more: int) -> None:
+    """Wait until the followers have seen so many events more."""
+    wanted = sum(len(follower.ids) for follower in followers) + more
+    eventually(lambda: sum(len(follower.ids) for follower in followers) > wanted, "events flow")
+
+
 def check_load(place: Site, writers: list[Writer], followers: list[Follower]) -> None:
     """Every log holds each event once, and every follower saw exactly that."""
     for writer in writers:
@@ -232,8 +242,7 @@ def test_server_killed_under_followers_and_writers(place: Site) -> None:
     server = place.serve()
     writers, followers = start_load(place)
     for _ in range(2):
-        seen = sum(len(follower.ids) for follower in followers)
-        eventually(lambda seen=seen: sum(len(follower.ids) for follower in followers) > seen + 100, "events flow")
+        flow(followers, 100)
         server.kill()
         server = place.serve()
     check_load(place, writers, followers)
@@ -245,8 +254,7 @@ def test_postgres_stopped_and_started_under_load(tmp_path: Path) -> None:
         writers, followers = start_load(place)
         place.create("storyteller", "story")
         for _ in range(2):
-            seen = sum(len(follower.ids) for follower in followers)
-            eventually(lambda seen=seen: sum(len(follower.ids) for follower in followers) > seen + 60, "events flow")
+            flow(followers, 60)
             postmaster = int((tmp_path / "data/postgres/postmaster.pid").read_text().split()[0])
             os.kill(postmaster, signal.SIGKILL)
         check_load(place, writers, followers)

@@ -108,6 +108,11 @@ async def ended(core: Core, key: RunKey, *statuses: Status) -> Run:
             await asyncio.sleep(0.01)
 
 
+async def pending(core: Core, keys: list[RunKey]) -> list[RunKey]:
+    """Those of the runs that no worker has taken."""
+    return [key for key in keys if (await run_service.get(core, key)).status is Status.PENDING]
+
+
 async def texts(core: Core, key: RunKey) -> list[str]:
     """The types of the run's public events."""
     return [kind async for row in core.hub.follow(key, 0) if row.events.public for kind in row.events.types]
@@ -181,17 +186,23 @@ async def test_workers_share_the_runs_and_execute_each_once(cluster: Cluster) ->
 async def test_a_worker_keeps_its_limit(cluster: Cluster) -> None:
     node = await cluster.node(concurrency=3)
     now_running, most = 0, 0
+    three, go = asyncio.Event(), asyncio.Event()
 
     async def kind(ctx: RunContext) -> Outcome:
         nonlocal now_running, most
         now_running += 1
         most = max(most, now_running)
-        await asyncio.sleep(0.02)
+        if now_running == 3:
+            three.set()
+        await go.wait()
         now_running -= 1
         return Completed()
 
     await node.work(kind, "a")
     keys = [await cluster.submit(node, "a") for _ in range(12)]
+    await asyncio.wait_for(three.wait(), 10)
+    assert len(await pending(node.core, keys)) == 9
+    go.set()
     for key in keys:
         await ended(node.core, key)
     assert most == 3

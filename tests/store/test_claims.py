@@ -9,7 +9,8 @@ import msgspec
 
 from perdure.domain.ids import RunKey
 from perdure.domain.lease import Held
-from perdure.domain.run import Cancel, Claim, Executor, Signal, Status, decide
+from perdure.domain.run import Cancel, Claim, Executor, Signal, Status
+from perdure.domain.transitions import decide
 from perdure.services import lifecycle
 from perdure.services import runs as run_service
 from perdure.services.core import Core

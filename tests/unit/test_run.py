@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from perdure.domain.event import RUN_ERROR, RUN_FINISHED, TERMINAL_TYPES, TOOL_CALL_RESULT
 from perdure.domain.run import (
-    TABLE,
     Answer,
     Cancel,
     Claim,
@@ -21,7 +20,6 @@ from perdure.domain.run import (
     Finish,
     Park,
     PendingCall,
-    QueueOp,
     Restart,
     RunError,
     RunNames,
@@ -29,12 +27,11 @@ from perdure.domain.run import (
     Signal,
     Start,
     Status,
-    Transition,
     Waiting,
     WaitingReason,
     Yield,
-    decide,
 )
+from perdure.domain.transitions import TABLE, QueueOp, Transition, decide
 
 NAMES = RunNames("run-1", "thread-1")
 FENCE = 3

@@ -37,11 +37,11 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
+from perdure.domain.agui import client_event, custom_event, result_message_id
+from perdure.domain.closing import superseded
+from perdure.domain.past import ERROR_STEP, MODEL_STEP
 from perdure.execution import tool_steps
-from perdure.execution.agui import client_event, custom_event, result_message_id
-from perdure.execution.closing import superseded
 from perdure.execution.emitter import ATTEMPT_LOST, MODEL_RETRY, Emitter
-from perdure.execution.log import ERROR_STEP, MODEL_STEP
 from perdure.execution.model_retry import RetryPolicy, retry_wait
 from perdure.execution.translate import ResponseTranslator, response_events, tool_result
 

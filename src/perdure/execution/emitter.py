@@ -6,9 +6,10 @@ from typing import Final
 
 from ag_ui.core import BaseEvent
 
-from perdure.execution.closing import end_events, supersede_events
-from perdure.execution.fold import LogFold
-from perdure.execution.log import MODEL_STEP, RunContext
+from perdure.domain.closing import end_events, supersede_events
+from perdure.domain.fold import LogFold
+from perdure.domain.past import MODEL_STEP
+from perdure.execution.log import RunContext
 
 ATTEMPT_LOST: Final = "attempt_lost"
 RESTARTED: Final = "restarted"

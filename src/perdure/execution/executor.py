@@ -14,16 +14,18 @@ from typing import Final, Protocol, assert_never
 
 import msgspec
 
+from perdure.domain.closing import closing_events
 from perdure.domain.errors import PerdureError, RunNotFound, Unavailable
 from perdure.domain.event import line_of
+from perdure.domain.fold import LogFold
 from perdure.domain.ids import Clock, RunKey
 from perdure.domain.message import Message, parse_messages
-from perdure.domain.run import Command, Finish, Park, RunError, RunState, Status, Transition, Yield
+from perdure.domain.past import Past
+from perdure.domain.run import Command, Finish, Park, RunError, RunState, Status, Yield
 from perdure.domain.stored_run import Run
+from perdure.domain.transitions import Transition
 from perdure.execution.attempt import Attempt, StopReason
-from perdure.execution.closing import closing_events
-from perdure.execution.fold import LogFold
-from perdure.execution.log import Completed, Outcome, Past, RunContext, Waiting
+from perdure.execution.log import Completed, Outcome, RunContext, Waiting
 from perdure.execution.recorder import LeaseLost, Recorder
 from perdure.services import events as event_service
 from perdure.services import lifecycle
@@ -158,7 +160,7 @@ class Executor:
                 closing_events(recorder.past(), "cancelled" if ending.outcome == "cancelled" else "failed")
             )
         before = await recorder.close()
-        extra = Extra(before=before, output=ending.output, metadata=ending.metadata)
+        extra = Extra(before=before, closed=True, output=ending.output, metadata=ending.metadata)
         known = Known(
             RunState(Status.RUNNING, run.executor, attempt.claimed.attempt, attempt.claimed.fence),
             attempt.claimed.revision,

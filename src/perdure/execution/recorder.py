@@ -13,9 +13,9 @@ from ag_ui.core import BaseEvent
 
 from perdure.domain.errors import AppendRefused, NotFound, Unavailable
 from perdure.domain.event import MAX_EVENT_BYTES, STEP_RECORD, Append, Segment, custom, line_of
+from perdure.domain.fold import LogFold, encode_step
 from perdure.domain.lease import Claimed
-from perdure.execution.fold import LogFold, encode_step
-from perdure.execution.log import Past
+from perdure.domain.past import Past
 from perdure.services import events as event_service
 from perdure.services.core import Core
 from perdure.telemetry import LogLine, get_logger
@@ -188,7 +188,7 @@ class Recorder:
 
 
 def _line(event: BaseEvent) -> str:
-    line = event.model_dump_json(by_alias=True, exclude_none=True)
+    line = event.model_dump_json(by_alias=True)
     if len(line.encode()) < MAX_EVENT_BYTES:
         return line
     return line_of(custom("conversation-run-event-omitted", {"type": event.type.value, "bytes": len(line.encode())}))

@@ -7,7 +7,7 @@ from typing import Any
 from ag_ui.core import BaseEvent
 from pydantic_ai import RunContext as ToolContext
 
-from perdure.execution import agui
+from perdure.domain import agui
 from perdure.execution.durability import CAPABILITY_ID, Durability
 from perdure.execution.log import RunContext
 

@@ -42,7 +42,7 @@ from pydantic_ai.messages import (
     ToolReturnPart,
 )
 
-from perdure.execution.agui import (
+from perdure.domain.agui import (
     TextContent,
     TextEnd,
     TextStart,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from perdure.domain.errors import (
+    CursorMismatch,
     NotStarted,
     PerdureError,
     RunNotFound,
@@ -62,14 +63,17 @@ class Appender:
         self._queues: dict[RunKey, deque[_Request]] = {}
         self._ready: deque[RunKey] = deque()
         self._wake = asyncio.Event()
+        self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Begin to commit."""
+        self._stopped = False
         self._tasks = [asyncio.create_task(self._lane(), name=f"appender-{lane}") for lane in range(self._lanes)]
 
     async def stop(self) -> None:
-        """Stop; appends that are still queued are refused as Unavailable. Safe to call twice."""
+        """Stop; appends that are still queued, or come later, are refused as Unavailable. Safe to call twice."""
+        self._stopped = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -95,17 +99,27 @@ class Appender:
             if run is None:
                 raise RunNotFound(f"There is no run {wanted.key.run_id}.")
             _check_fence(run, wanted)
-            stored = await stored_part(self._database, run, wanted)
+            stored = await self._stored_part(run, wanted)
             if stored == wanted.event_count:
                 return Appended(run.latest_event_id, run.latest_external_sequence, 0, run.revision)
             _check_status(run, wanted)
             if stored:
-                wanted = rest_of(wanted, stored, run.latest_event_id)
+                wanted = rest_of(wanted, stored)
             await asyncio.sleep(delay)
         raise Unavailable(f"Run {wanted.key.run_id} stays locked by somebody else. Try again.")
 
+    async def _stored_part(self, run: Run, wanted: Append) -> int:
+        """A writer that is no replay and may not append at all is told so, whatever its cursor."""
+        try:
+            return await stored_part(self._database, run, wanted)
+        except CursorMismatch:
+            _check_status(run, wanted)
+            raise
+
     async def _commit(self, wanted: Append) -> Appended | None:
         """Queue one append and wait for its group's commit; None when its guards failed or its run was locked."""
+        if self._stopped:
+            raise Unavailable("The server is stopping.")
         request = _Request(wanted, asyncio.get_running_loop().create_future())
         queue = self._queues.get(wanted.key)
         if queue is None:
@@ -125,6 +139,8 @@ class Appender:
                 continue
             try:
                 await self._store(group)
+            except Exception:
+                get_logger().exception(LogLine.APPEND_FAILED)  # a lane that ended would leave its appends waiting
             finally:
                 self._release(group)
 
@@ -150,8 +166,9 @@ class Appender:
 
     async def _store(self, group: Sequence[_Request]) -> None:
         """Commit a group; if the database refuses it as a whole, each of its appends alone."""
+        began = perf_counter()
         try:
-            await self._store_together(group)
+            answers = await run_events.append(self._database, [request.wanted for request in group], self._clock())
         except asyncio.CancelledError:
             for request in group:
                 _fail(request, Unavailable("The server is stopping."))
@@ -166,19 +183,16 @@ class Appender:
                 return
             for request in group:
                 await self._store([request])
+        else:
+            self._answer(group, answers, perf_counter() - began)
 
-    async def _store_together(self, group: Sequence[_Request]) -> None:
-        began = perf_counter()
-        answers = await run_events.append(self._database, [request.wanted for request in group], self._clock())
-        self._metrics.append_committed(
-            appends=len(group),
-            events=sum(answer.appended_count for answer in answers if answer),
-            seconds=perf_counter() - began,
-        )
-        self._published(request.wanted.key for request, answer in zip(group, answers, strict=True) if answer)
+    def _answer(self, group: Sequence[_Request], answers: Sequence[Appended | None], seconds: float) -> None:
         for request, answer in zip(group, answers, strict=True):
             if not request.answer.done():
                 request.answer.set_result(answer)
+        self._published(request.wanted.key for request, answer in zip(group, answers, strict=True) if answer)
+        events = sum(answer.appended_count for answer in answers if answer)
+        self._metrics.append_committed(appends=len(group), events=events, seconds=seconds)
 
 
 def _fail(request: _Request, error: Exception) -> None:

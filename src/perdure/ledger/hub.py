@@ -20,6 +20,7 @@ from perdure.domain.event import StoredEvents
 from perdure.domain.ids import RunKey
 from perdure.store import run_events
 from perdure.store.database import Database
+from perdure.store.run_events import Tail
 from perdure.telemetry import LogLine, Metrics, get_logger
 
 _ROWS_PER_READ = 64
@@ -47,14 +48,20 @@ class _Follower:
     ended: bool = False
 
     def give(self, delivery: Delivery) -> None:
-        """Hand over a row, or give up the buffer when it is full."""
+        """Hand over a row, or give up the buffer when it is full. A run that grows after its end was restarted."""
+        self.ended = False
         self.buffer.append(delivery)
         self.buffered_bytes += len(delivery.events.text)
         if self.buffered_bytes > self.room and len(self.buffer) > 1:
             get_logger().debug(LogLine.FOLLOWER_SLOW, event_id=delivery.events.first_event_id)
-            self.lagging = True
-            self.buffer.clear()
-            self.buffered_bytes = 0
+            self.fall_back()
+        self.wake.set()
+
+    def fall_back(self) -> None:
+        """Give up the buffer: the follower reads the store from where it stands."""
+        self.lagging = True
+        self.buffer.clear()
+        self.buffered_bytes = 0
         self.wake.set()
 
 
@@ -73,6 +80,12 @@ class _Feed:
             for follower in self.followers:
                 if not follower.lagging:
                     follower.give(delivery)
+
+    def fall_back(self) -> None:
+        """The rows are cut otherwise than the feed believes: everybody finds their place in the store."""
+        self.cursor = None
+        for follower in self.followers:
+            follower.fall_back()
 
     def end(self) -> None:
         """The run has ended and everything was delivered."""
@@ -182,10 +195,11 @@ class Hub:
         self.grew((feed.key,))
 
     async def _read_patiently(self, key: RunKey, cursor: int) -> list[StoredEvents]:
-        while True:
+        while not self._stopping:
             with suppress(Unavailable):
                 return await run_events.read(self._database, key, cursor, public_only=False, limit=_ROWS_PER_READ)
             await asyncio.sleep(_RETRY_SECONDS)
+        return []
 
     async def _read_all(self) -> None:
         while True:
@@ -196,7 +210,9 @@ class Hub:
                 continue
             try:
                 await self._read(feeds)
-            except PerdureError:
+            except Exception as error:
+                if not isinstance(error, PerdureError):
+                    get_logger().exception(LogLine.FOLLOW_FAILED)
                 self._dirty.update((feed.key, None) for feed in feeds)
                 await asyncio.sleep(_RETRY_SECONDS)
 
@@ -211,18 +227,29 @@ class Hub:
     async def _read(self, feeds: list[_Feed]) -> None:
         cursors = [(feed.key, feed.cursor or 0) for feed in feeds]
         tails = await run_events.read_tails(self._database, cursors, _ROWS_PER_READ)
-        for feed, tail in zip(feeds, tails, strict=True):
+        for feed, (_, cursor), tail in zip(feeds, cursors, tails, strict=True):
             if tail is None:
                 feed.end()
-                continue
-            feed.deliver(row for row in tail.rows if row.first_event_id == (feed.cursor or 0) + 1)
-            if tail.rows:
-                newest = tail.rows[-1]
-                self._metrics.follower_delivered(time() - (newest.first_ts + len(newest.types) - 1) / 1000)
-            if len(tail.rows) == _ROWS_PER_READ:
-                self.grew((feed.key,))
-            elif tail.status.terminal and feed.cursor == tail.latest_event_id:
-                feed.end()
+            elif feed.cursor != cursor:
+                self.grew((feed.key,))  # a follower has caught up meanwhile
+            else:
+                self._hand_out(feed, cursor, tail)
+
+    def _hand_out(self, feed: _Feed, cursor: int, tail: Tail) -> None:
+        """Deliver what stands after the feed's cursor."""
+        if tail.latest_event_id < cursor:
+            feed.cursor = tail.latest_event_id  # the first follower joined ahead of the log
+        elif tail.latest_event_id > cursor and (not tail.rows or tail.rows[0].first_event_id != cursor + 1):
+            feed.fall_back()
+            return
+        feed.deliver(tail.rows)
+        if tail.rows:
+            newest = tail.rows[-1]
+            self._metrics.follower_delivered(time() - (newest.first_ts + len(newest.types) - 1) / 1000)
+        if len(tail.rows) == _ROWS_PER_READ:
+            self.grew((feed.key,))
+        elif tail.status.terminal and feed.cursor == tail.latest_event_id:
+            feed.end()
 
     async def _poll(self) -> None:
         while True:

@@ -6,7 +6,7 @@ mean a replay (or a committed prefix of it), other events mean that somebody els
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -26,27 +26,42 @@ async def stored_part(database: Database, run: Run, wanted: Append) -> int:
     """
     if _at_the_end(run, wanted):
         return 0
-    tail = await _tail(database, run, wanted)
-    lines = [line for segment in wanted.segments for line in segment.lines]
-    shared = min(len(tail), len(lines))
-    if any(canonical(stored) != canonical(sent) for stored, sent in zip(tail[:shared], lines[:shared], strict=True)):
-        raise CursorMismatch
-    return shared
+    if wanted.expected_event_id is not None:
+        return await _after_event_id(database, run, wanted, wanted.expected_event_id)
+    return await _after_external_sequence(database, run, wanted, wanted.expected_external_sequence or 0)
 
 
-def rest_of(wanted: Append, skip: int, at_event_id: int) -> Append:
-    """The append without its first `skip` events, to be stored right after event `at_event_id`."""
+def rest_of(wanted: Append, skip: int) -> Append:
+    """The append without its first `skip` events, which are stored: to be stored right after them."""
     segments: list[Segment] = []
+    left, external = skip, 0
     for segment in wanted.segments:
-        if skip < len(segment.lines):
-            segments.append(replace(segment, types=segment.types[skip:], lines=segment.lines[skip:]))
-        skip = max(0, skip - len(segment.lines))
-    return replace(wanted, segments=tuple(segments), expected_event_id=at_event_id, expected_external_sequence=None)
+        external += min(left, len(segment.lines)) if segment.external else 0
+        if left < len(segment.lines):
+            segments.append(replace(segment, types=segment.types[left:], lines=segment.lines[left:]))
+        left = max(0, left - len(segment.lines))
+    return replace(
+        wanted,
+        segments=tuple(segments),
+        expected_event_id=_moved(wanted.expected_event_id, skip),
+        expected_external_sequence=_moved(wanted.expected_external_sequence, external),
+    )
 
 
-def canonical(line: str) -> bytes:
-    """An event's JSON in one form, whatever the order of its members and its white space."""
-    return msgspec.json.encode(msgspec.json.decode(line), order="deterministic")
+def same(stored: str, sent: str) -> bool:
+    """Whether two events are equal JSON, whatever the order of their members and their white space."""
+    return stored == sent or _canonical(stored) == _canonical(sent)
+
+
+def _moved(cursor: int | None, by: int) -> int | None:
+    return None if cursor is None else cursor + by
+
+
+def _canonical(line: str) -> bytes:
+    try:
+        return msgspec.json.encode(msgspec.json.decode(line), order="deterministic")
+    except (msgspec.DecodeError, UnicodeError):
+        return line.encode()  # a number that no reader takes, in an event of our own: equal to itself only
 
 
 def _at_the_end(run: Run, wanted: Append) -> bool:
@@ -56,31 +71,74 @@ def _at_the_end(run: Run, wanted: Append) -> bool:
     )
 
 
-async def _tail(database: Database, run: Run, wanted: Append) -> list[str]:
-    """The stored events that follow the expected cursor, as many as the append holds."""
-    count = wanted.event_count
-    if wanted.expected_event_id is not None:
-        if wanted.expected_event_id >= run.latest_event_id:
-            raise CursorMismatch
-        rows = await run_events.read(database, run.key, wanted.expected_event_id, public_only=False, limit=count)
-        if wanted.expected_external_sequence is not None:
-            _check_both(rows, run, wanted.expected_external_sequence)
-        return _lines(rows)[:count]
-    expected = wanted.expected_external_sequence or 0
+async def _after_event_id(database: Database, run: Run, wanted: Append, expected: int) -> int:
+    """Every event after the cursor counts, whoever wrote it."""
+    if expected >= run.latest_event_id:
+        raise CursorMismatch
+    held = wanted.expected_external_sequence
+    if held is not None and held != await run_events.external_sequence_at(database, run.key, expected):
+        raise CursorMismatch
+    rows = await run_events.read(database, run.key, expected, public_only=False, limit=wanted.event_count)
+    return _shared((line for row in rows for line in row.lines()), [line for line, _ in _lines(wanted)])
+
+
+async def _after_external_sequence(database: Database, run: Run, wanted: Append, expected: int) -> int:
+    """Only events that count from outside are compared; of the private ones, those that stand right behind them."""
     if expected >= run.latest_external_sequence:
         raise CursorMismatch
-    rows = await run_events.read_external_tail(database, run.key, expected, count)
-    first = rows[0].first_external_sequence if rows else None
-    return _lines(rows)[expected + 1 - (first or 0) :][:count]
+    lines = _lines(wanted)
+    counted = [place for place, (_, external) in enumerate(lines) if external]
+    rows = await run_events.read_external_tail(database, run.key, expected, len(counted))
+    tail = _external_lines(rows, expected)
+    shared = _shared((line for _, line in tail), [lines[place][0] for place in counted])
+    if shared == 0:
+        raise CursorMismatch  # an append of private events only, at a place where others stand
+    skip = counted[shared - 1] + 1
+    private = [line for line, _ in lines[skip : counted[shared] if shared < len(counted) else len(lines)]]
+    if private:
+        behind = await run_events.read(database, run.key, tail[shared - 1][0], public_only=False, limit=len(private))
+        skip += _equal(_private_lines(behind), private)
+    return skip
 
 
-def _check_both(rows: Sequence[StoredEvents], run: Run, expected: int) -> None:
-    """The external cursor must be the one that held at the expected event id."""
-    external = [row for row in rows if row.first_external_sequence is not None]
-    held = (external[0].first_external_sequence or 0) - 1 if external else run.latest_external_sequence
-    if held != expected:
-        raise CursorMismatch
+def _lines(wanted: Append) -> list[tuple[str, bool]]:
+    """Each event's JSON, and whether it counts in the external sequence."""
+    return [(line, segment.external) for segment in wanted.segments for line in segment.lines]
 
 
-def _lines(rows: Sequence[StoredEvents]) -> list[str]:
-    return [line for row in rows for line in row.lines()]
+def _external_lines(rows: Sequence[StoredEvents], after: int) -> list[tuple[int, str]]:
+    """Event id and JSON of each event with an external sequence greater than `after`."""
+    return [
+        (row.first_event_id + place, line)
+        for row in rows
+        for place, line in enumerate(row.lines())
+        if (row.first_external_sequence or 0) + place > after
+    ]
+
+
+def _private_lines(rows: Sequence[StoredEvents]) -> Iterator[str]:
+    """The events up to the first public one."""
+    for row in rows:
+        if row.public:
+            return
+        yield from row.lines()
+
+
+def _shared(stored: Iterable[str], sent: Sequence[str]) -> int:
+    """How many of both there are, beginning with the first; CursorMismatch where they differ."""
+    count = 0
+    for was, wanted in zip(stored, sent, strict=False):
+        if not same(was, wanted):
+            raise CursorMismatch
+        count += 1
+    return count
+
+
+def _equal(stored: Iterable[str], sent: Sequence[str]) -> int:
+    """How many are equal, beginning with the first."""
+    count = 0
+    for was, wanted in zip(stored, sent, strict=False):
+        if not same(was, wanted):
+            break
+        count += 1
+    return count

@@ -37,12 +37,12 @@ async def resume(core: Core, key: RunKey, answer: Answer) -> bool:
         return False
     run = await run_service.get(core, key)
     given = await _given_before(core, run, answer.tool_call_id)
-    if given is not None:
-        if given == _comparable(answer):
-            return True
-        raise ToolResultConflict(f"Tool call {answer.tool_call_id} was answered before, with another result.")
+    if given == _comparable(answer):
+        return True
     if run.status.terminal:
         raise RunNotActive(f"Run {key.run_id} has ended ({run.status}).")
+    if given is not None:
+        raise ToolResultConflict(f"Tool call {answer.tool_call_id} was answered before, with another result.")
     raise ToolResultNotWaiting(f"Run {key.run_id} is not waiting for tool call {answer.tool_call_id}.")
 
 

@@ -16,7 +16,6 @@ from perdure.services.core import Core
 from perdure.store import run_events
 
 _START_TRIES = 5
-_ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +39,9 @@ async def append(core: Core, key: RunKey, incoming: Incoming) -> Appended:
             return await core.appender.append(wanted)
         except NotStarted:
             run = await run_service.get(core, key)
-            moved = await lifecycle.start_with(core, run, wanted)
-            if moved is not None:
-                return Appended(
-                    moved.latest_event_id, moved.latest_external_sequence, wanted.event_count, moved.revision
-                )
+            started = await lifecycle.start_with(core, run, wanted)
+            if started is not None:
+                return started
     return await core.appender.append(wanted)
 
 
@@ -90,13 +87,8 @@ async def own_lines(core: Core, key: RunKey) -> AsyncIterator[str]:
 
     What outside writers appended is left out: it must not pass for a recorded step or an answer.
     """
-    after = 0
-    while rows := await run_events.read(core.database, key, after, public_only=False, limit=_ROWS_AT_ONCE):
-        for row in rows:
-            if row.first_external_sequence is None:
-                for line in row.lines():
-                    yield line
-        after = rows[-1].last_event_id
+    async for line in run_events.lines(core.database, key, external=False):
+        yield line
 
 
 async def find_segments(core: Core, key: RunKey, after: int, segments: tuple[Segment, ...]) -> int | None:

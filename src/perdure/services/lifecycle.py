@@ -9,31 +9,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ag_ui.core import EventType
+
+from perdure.domain.closing import closing_events
 from perdure.domain.errors import RunNotFound, Unavailable
-from perdure.domain.event import Append, Segment, segment_of
+from perdure.domain.event import Append, Appended, Segment, segment_of
+from perdure.domain.fold import LogFold
 from perdure.domain.ids import RunKey
 from perdure.domain.lease import Claimed, Held
-from perdure.domain.run import (
-    Cancel,
-    Command,
-    Finish,
-    QueueOp,
-    RunNames,
-    RunState,
-    Start,
-    Status,
-    Transition,
-    Yield,
-    decide,
-)
+from perdure.domain.run import Cancel, Command, Finish, RunNames, RunState, Start, Status, Yield
 from perdure.domain.stored_run import Run, RunFilter
+from perdure.domain.transitions import QueueOp, Transition, decide
 from perdure.ledger.notify import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, run_item
-from perdure.ledger.replay import stored_part
+from perdure.ledger.replay import rest_of, stored_part
 from perdure.services.core import Core
-from perdure.store import run_queue, runs
+from perdure.store import run_events, run_queue, runs
 from perdure.store.runs import Move, Moved
 from perdure.telemetry import LogLine, get_logger
 
@@ -53,9 +47,13 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """What is written together with a transition: events that come before its own, and the run's results."""
+    """What is written together with a transition: events that come before its own, and the run's results.
+
+    `closed` says that the events before leave no message and no tool call open.
+    """
 
     before: tuple[Segment, ...] = ()
+    closed: bool = False
     output: str | None = None
     metadata: str | None = None
     input: str | None = None
@@ -85,7 +83,8 @@ async def apply(
         if transition is None and sure:
             return Applied(None, None)
         if transition is not None:
-            segments = (*extra.before, *_own_segments(transition))
+            closing = () if extra.closed else await _closing(core, key, believed.state, transition)
+            segments = (*extra.before, *closing, *_own_segments(transition))
             move = Move(
                 key, believed.revision, transition, segments, believed.route,
                 output=extra.output, metadata=extra.metadata, input=extra.input,
@@ -99,20 +98,24 @@ async def apply(
     raise Unavailable(f"Run {key.run_id} changes too fast. Try again.")
 
 
-async def start_with(core: Core, run: Run, wanted: Append) -> Moved | None:
+async def start_with(core: Core, run: Run, wanted: Append) -> Appended | None:
     """The first append of a caller that executes by itself: its events start the run (veryfront.md section 3).
 
-    None when the run has moved on meanwhile. Raises CursorMismatch.
+    None when the run has moved on meanwhile, or does not wait for a caller. Raises CursorMismatch.
     """
     transition = decide(run.state, Start(), run.names)
     if transition is None:
         return None
-    await stored_part(core.database, run, wanted)
+    stored = await stored_part(core.database, run, wanted)
+    if stored == wanted.event_count:
+        return Appended(run.latest_event_id, run.latest_external_sequence, 0, run.revision)
+    wanted = rest_of(wanted, stored)
     move = Move(run.key, run.revision, transition, wanted.segments, run.route, expected_event_id=run.latest_event_id)
     moved = await runs.move(core.database, move, core.clock())
-    if moved is not None:
-        announce(core, run.key, transition, run.route)
-    return moved
+    if moved is None:
+        return None
+    announce(core, run.key, transition, run.route)
+    return Appended(moved.latest_event_id, moved.latest_external_sequence, wanted.event_count, moved.revision)
 
 
 async def claim(core: Core, worker_id: str, routes: Sequence[str], limit: int, lease_seconds: float) -> list[Claimed]:
@@ -132,8 +135,15 @@ async def claim(core: Core, worker_id: str, routes: Sequence[str], limit: int, l
 async def cancel(core: Core, key: RunKey, reason: str) -> Applied:
     """Cancel a run and, in turn, its live children (design section 3). Raises RunNotFound."""
     applied = await apply(core, key, Cancel(reason))
-    for child in await _live_children(core, key):
-        await cancel(core, child, f"Its parent run {key.run_id} was cancelled.")
+    seen, parents = {key}, [key]  # callers name the parent and may choose their ids: a run may be its own ancestor
+    while parents:
+        parent = parents.pop()
+        children = [child for child in await _live_children(core, parent) if child not in seen]
+        for child in children:
+            with suppress(RunNotFound):
+                await apply(core, child, Cancel(f"Its parent run {parent.run_id} was cancelled."))
+        seen.update(children)
+        parents.extend(children)
     return applied
 
 
@@ -188,6 +198,22 @@ def announce_queued(core: Core, route: str) -> None:
     """Wake idle workers that serve a route, here and elsewhere."""
     core.router.heard_here(QUEUE_CHANNEL, [route])
     core.notifier.say(QUEUE_CHANNEL, (route,))
+
+
+async def _closing(core: Core, key: RunKey, state: RunState, transition: Transition) -> tuple[Segment, ...]:
+    """What ends the open messages and tool calls of a run that fails or is cancelled: its conversation stays usable."""
+    if transition.state.status not in (Status.CANCELLED, Status.FAILED):
+        return ()
+    log = LogFold()
+    async for line in run_events.lines(core.database, key, external=True):
+        log.add(line)
+    closed_anyway = {call.id for call in state.waiting.calls} if state.waiting is not None else frozenset()
+    events = [
+        event.model_dump(mode="json", by_alias=True)
+        for event in closing_events(log.past(), transition.state.status.value)
+        if not (event.type == EventType.TOOL_CALL_RESULT and getattr(event, "tool_call_id", None) in closed_anyway)
+    ]
+    return (segment_of(events),) if events else ()
 
 
 def _own_segments(transition: Transition) -> tuple[Segment, ...]:

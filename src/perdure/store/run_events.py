@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import asyncpg
 
 _SQL = load("run_events")
+_ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,27 @@ async def read(
     return [_stored(row).after(after) for row in rows]
 
 
+async def lines(database: Database, key: RunKey, *, external: bool) -> AsyncIterator[str]:
+    """All events of a run as JSON texts in order, private ones included; what outsiders appended only if `external`."""
+    after = 0
+    while rows := await read(database, key, after, public_only=False, limit=_ROWS_AT_ONCE):
+        for row in rows:
+            if external or row.first_external_sequence is None:
+                for line in row.lines():
+                    yield line
+        after = rows[-1].last_event_id
+
+
 async def read_external_tail(database: Database, key: RunKey, after: int, limit: int) -> list[StoredEvents]:
     """The rows that outside writers appended after external sequence `after`."""
     rows = await database.fetch(_SQL["read_external_tail"], key.project_id, key.run_id, after, limit)
     return [_stored(row) for row in rows]
+
+
+async def external_sequence_at(database: Database, key: RunKey, event_id: int) -> int:
+    """The run's external sequence when event `event_id` was the last of its log."""
+    row = await database.fetchrow(_SQL["external_sequence_at"], key.project_id, key.run_id, event_id)
+    return 0 if row is None else int(row[0])
 
 
 async def read_tails(database: Database, cursors: Sequence[tuple[RunKey, int]], limit: int) -> list[Tail | None]:

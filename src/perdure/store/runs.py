@@ -12,8 +12,9 @@ import msgspec
 from perdure.domain.errors import ConversationNotFound
 from perdure.domain.event import Segment
 from perdure.domain.ids import ConversationId, ProjectId, RunId, RunKey
-from perdure.domain.run import Executor, Kind, RunError, RunState, Status, Transition, Waiting
+from perdure.domain.run import Executor, Kind, RunError, RunState, Status, Waiting
 from perdure.domain.stored_run import NewRun, Run, RunFilter, RunSpec
+from perdure.domain.transitions import Transition
 from perdure.store.database import Database
 from perdure.store.queries import load
 from perdure.store.run_events import segment_columns

@@ -84,6 +84,7 @@ class LogLine(StrEnum):
     LEASE_EXPIRED = "lease.expired", "A lease expired; the run can be claimed again.", "run_id, fence"
     WRITE_FENCED = "write.fenced", "A write of an outdated attempt was refused.", "fence"
     APPEND_FAILED = "append.failed", "Appending met an error of ours; the caller was told.", "error"
+    FOLLOW_FAILED = "follow.failed", "Reading for followers met an error of ours; it is tried again."
     FOLLOWER_SLOW = (
         "follower.slow",
         "A follower fell behind its buffer and reads the store (debug).",

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from ag_ui.core import BaseEvent
 
+from perdure.domain.fold import SUPERSEDED, encode_step, fold
 from perdure.domain.message import Message, Role
-from perdure.execution.fold import SUPERSEDED, encode_step, fold
 from perdure.execution.log import RunContext
 
 RUN_ID = "0123456789abcdef01234567"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perdure.domain.fold import SUPERSEDED
 from perdure.domain.message import Message, Role
 from perdure.domain.run import PendingCall, WaitingReason
 from perdure.execution.demo import demo_app, words
@@ -17,7 +18,6 @@ from perdure.execution.demo.example import example_of
 from perdure.execution.demo.script import FAILED
 from perdure.execution.demo.story import chapter
 from perdure.execution.demo.wish import TOKENS_PER_SECOND, Story, wish_of
-from perdure.execution.fold import SUPERSEDED
 from perdure.execution.kinds.agent import run_agent
 from perdure.execution.loading import AppNotLoaded
 from perdure.execution.log import Completed, Outcome, RunFailed, Waiting

@@ -24,8 +24,8 @@ from pydantic_ai.models.function import AgentInfo, DeltaThinkingCalls, DeltaThin
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.run import AgentRunResult
 
-from perdure.execution.closing import closing_events
-from perdure.execution.fold import fold
+from perdure.domain.closing import closing_events
+from perdure.domain.fold import fold
 from perdure.execution.kinds.agent import run_agent
 from perdure.execution.log import Completed, Outcome
 from perdure.execution.registry import App

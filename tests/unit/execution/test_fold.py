@@ -8,9 +8,9 @@ from ag_ui.core import CustomEvent, TextMessageStartEvent, ToolCallStartEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.execution.closing import closing_events, supersede_events
-from perdure.execution.fold import MAX_STEP_TEXT, LogFold, encode_step, fold
-from perdure.execution.log import Answer, Past, StreamedCall, StreamedMessage
+from perdure.domain.closing import closing_events, supersede_events
+from perdure.domain.fold import MAX_STEP_TEXT, LogFold, encode_step, fold
+from perdure.domain.past import Answer, Past, StreamedCall, StreamedMessage
 
 
 def log(*events: dict[str, object]) -> list[str]:

@@ -25,8 +25,8 @@ from ag_ui.core import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perdure.domain.fold import LogFold
 from perdure.domain.message import last_user_text
-from perdure.execution.fold import LogFold
 from perdure.execution.kinds.agent import run_agent
 from perdure.execution.kinds.function_events import FunctionEvents, parse_event
 from perdure.execution.log import Completed, Outcome, RunContext, RunFailed

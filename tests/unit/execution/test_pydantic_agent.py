@@ -25,10 +25,10 @@ from pydantic_ai.models.test import TestModel
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.tools import DeferredToolRequests
 
+from perdure.domain.closing import closing_events
+from perdure.domain.fold import fold
 from perdure.domain.message import Message, Role
 from perdure.domain.run import PendingCall, Waiting, WaitingReason
-from perdure.execution.closing import closing_events
-from perdure.execution.fold import fold
 from perdure.execution.kinds.agent import run_agent
 from perdure.execution.log import Completed, Outcome, RunFailed
 from perdure.execution.log import RunContext as Run

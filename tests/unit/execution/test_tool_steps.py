@@ -18,7 +18,7 @@ from pydantic_ai.exceptions import (
 )
 from pydantic_ai.messages import BinaryContent, ToolReturn, ToolReturnPart
 
-from perdure.execution.agui import client_event, custom_event
+from perdure.domain.agui import client_event, custom_event
 from perdure.execution.tool_steps import (
     ToolCrashed,
     ToolSignal,

@@ -26,8 +26,8 @@ from pydantic_ai.messages import (
     ToolCallPartDelta,
 )
 
-from perdure.execution.agui import clip
-from perdure.execution.fold import LogFold
+from perdure.domain.agui import clip
+from perdure.domain.fold import LogFold
 from perdure.execution.translate import ResponseTranslator
 from tests.unit.execution.memory_log import check_rules, public, transcript, types
 

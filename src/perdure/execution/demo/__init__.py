@@ -11,8 +11,8 @@ from ag_ui.core import BaseEvent
 from pydantic_ai import Agent
 from pydantic_ai.settings import ModelSettings
 
+from perdure.domain.agui import TextContent, TextEnd, TextStart, content_id
 from perdure.domain.message import last_user_text
-from perdure.execution.agui import TextContent, TextEnd, TextStart, content_id
 from perdure.execution.demo.model import real_model
 from perdure.execution.demo.script import Sleep, scripted_model
 from perdure.execution.demo.tools import demo_tools

@@ -11,7 +11,8 @@ from pydantic_ai.exceptions import ToolFailed
 from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDenied
 
-from perdure.execution.log import Answer, PendingCall, Waiting, WaitingReason
+from perdure.domain.past import Answer
+from perdure.execution.log import PendingCall, Waiting, WaitingReason
 
 _YES: Final = frozenset({"approve", "approved", "accept", "accepted", "allow", "allowed", "yes", "true", "ok"})
 _DECISION: Final = ("approved", "approve", "accepted", "allowed", "decision", "action", "status")

@@ -29,8 +29,8 @@ from ag_ui.core import (
 )
 from pydantic import TypeAdapter, ValidationError
 
-from perdure.execution.agui import RESERVED, TextContent, TextEnd, TextStart, content_id, pieces
-from perdure.execution.fold import LogFold
+from perdure.domain.agui import RESERVED, TextContent, TextEnd, TextStart, content_id, pieces
+from perdure.domain.fold import LogFold
 from perdure.execution.log import RunFailed
 
 INVALID_EVENT: Final = "INVALID_EVENT"

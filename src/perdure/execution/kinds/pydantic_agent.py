@@ -20,7 +20,7 @@ from pydantic_ai.usage import UsageLimits
 from pydantic_core import to_jsonable_python
 from pydantic_graph import End
 
-from perdure.execution.closing import superseded
+from perdure.domain.closing import superseded
 from perdure.execution.durability import Durability
 from perdure.execution.emitter import ATTEMPT_LOST, Emitter
 from perdure.execution.history import History, history_of

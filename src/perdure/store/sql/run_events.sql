@@ -66,6 +66,14 @@ LEFT JOIN LATERAL (
 ) e ON true
 ORDER BY f.ord, e.first_event_id;
 
+-- name: external_sequence_at
+-- The external sequence that held when an event was the log's last; no row when nothing had come from outside yet.
+SELECT first_external_sequence + least(last_event_id, $3) - first_event_id
+FROM run_events
+WHERE project_id = $1 AND run_id = $2 AND first_event_id <= $3 AND first_external_sequence IS NOT NULL
+ORDER BY first_event_id DESC
+LIMIT 1;
+
 -- name: read_external_tail
 -- The rows that outside writers appended after an external cursor (an event's id is never less than its external sequence).
 SELECT first_event_id, first_ts, first_external_sequence, public, types, events

@@ -18,9 +18,9 @@ from ag_ui.core import (
     ToolCallEndEvent,
 )
 
-from perdure.execution.agui import TextEnd, ToolResult, content_id, result_message_id
-from perdure.execution.fold import SUPERSEDED
-from perdure.execution.log import Past, StreamedCall, StreamedMessage
+from perdure.domain.agui import TextEnd, ToolResult, content_id, result_message_id
+from perdure.domain.fold import SUPERSEDED
+from perdure.domain.past import Past, StreamedCall, StreamedMessage
 
 
 def end_events(past: Past) -> list[BaseEvent]:

@@ -13,7 +13,7 @@ import msgspec
 from ag_ui.core import BaseEvent, EventType
 
 from perdure.domain.event import STEP_RECORD
-from perdure.execution.log import ERROR_STEP, MODEL_STEP, Answer, Past, StreamedCall, StreamedMessage
+from perdure.domain.past import ERROR_STEP, MODEL_STEP, Answer, Past, StreamedCall, StreamedMessage
 
 SUPERSEDED: Final = "perdure.message.superseded"
 """Name of the CUSTOM event that takes a message back: value {messageId, reason, toolCallIds?}."""

@@ -1,0 +1,30 @@
+"""`perdure db`: the schema of the database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from perdure.cli.access import access_of
+from perdure.cli.lazy import Lazy
+from perdure.cli.options import Json
+
+if TYPE_CHECKING:
+    from perdure.cli import schema
+else:
+    schema = Lazy("perdure.cli.schema")
+
+app = typer.Typer(name="db", no_args_is_help=True, help="The database's schema.")
+
+
+@app.command("upgrade")
+def upgrade(context: typer.Context, as_json: Json = False) -> None:
+    """Bring the database to the newest schema. Safe to repeat, and beside running servers."""
+    schema.upgrade(access_of(context), as_json=as_json)
+
+
+@app.command("current")
+def current(context: typer.Context, as_json: Json = False) -> None:
+    """Show the database's schema, and the newest that this version knows. The exit code is 1 when it is older."""
+    schema.current(access_of(context), as_json=as_json)

@@ -1,0 +1,91 @@
+"""`perdure runs`: start, list, read and follow runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from perdure.cli.lazy import Lazy
+from perdure.cli.options import Follow, Json, Project, RunId, Wait
+from perdure.domain.run import Kind, Status
+
+if TYPE_CHECKING:
+    from perdure.cli import run_reading, run_starting
+else:
+    run_starting = Lazy("perdure.cli.run_starting")
+    run_reading = Lazy("perdure.cli.run_reading")
+
+app = typer.Typer(name="runs", no_args_is_help=True, help="Start, watch and steer runs.")
+
+
+@app.command("create")
+def create(
+    context: typer.Context,
+    agent: Annotated[str, typer.Argument(help="The agent's name.", show_default=False)],
+    prompt: Annotated[str | None, typer.Argument(help="What the user says; `-` reads it from standard input.")] = None,
+    follow: Follow = False,
+    wait: Wait = False,
+    conversation: Annotated[
+        str | None, typer.Option(help="`new`, or the id of a conversation that the run belongs to.")
+    ] = None,
+    input_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--input",
+            exists=True,
+            dir_okay=False,
+            allow_dash=True,
+            help="JSON file with more of the request's input: messages, tools, model, runtime_overrides …",
+        ),
+    ] = None,
+    public_id: Annotated[
+        str | None, typer.Option("--id", help="The run's id. The same id again answers the same run.")
+    ] = None,
+    project: Project = None,
+    as_json: Json = False,
+) -> None:
+    """Start a run of an agent."""
+    wanted = run_starting.Wanted(agent, prompt, input_file, conversation, public_id, project)
+    run_starting.create(context, wanted, follow=follow, wait=wait, as_json=as_json)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    status: Annotated[list[Status] | None, typer.Option(help="Runs in this state; may be repeated.")] = None,
+    kind: Annotated[Kind | None, typer.Option(help="Runs of this kind.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Runs of this agent.")] = None,
+    target: Annotated[str | None, typer.Option(help="Runs of this target.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Runs with this tag.")] = None,
+    parent: Annotated[str | None, typer.Option(help="Runs that this run started.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 20,
+    project: Project = None,
+    as_json: Json = False,
+) -> None:
+    """List runs, newest first."""
+    wanted = run_reading.Wanted(tuple(status or ()), kind, agent, target, tag, parent, project)
+    run_reading.list_runs(context, wanted, limit=limit, as_json=as_json)
+
+
+@app.command("get")
+def get(context: typer.Context, run: RunId, as_json: Json = False) -> None:
+    """Show how a run stands, and what came out of it."""
+    run_reading.get(context, run, as_json=as_json)
+
+
+@app.command("tail")
+def tail(
+    context: typer.Context,
+    run: RunId,
+    follow: Follow = False,
+    wait: Wait = False,
+    after: Annotated[int, typer.Option(min=0, help="Show what came after the event with this id.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Show a run's events: its text as it streams, tool calls, state, what it waits for.
+
+    With --follow it reconnects by itself and goes on where it was. The exit code says how the run stands.
+    """
+    run_reading.tail(context, run, follow=follow, wait=wait, after=after, as_json=as_json)

@@ -1,0 +1,53 @@
+"""What `perdure dev` says when it is ready."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from perdure.domain.project import DEFAULT_PROJECT_ID
+
+_RUN: Final = "my-first-run"
+
+
+def welcome(url: str, made_up_key: str | None, file: Path) -> list[str]:
+    """Where it is, the key, what to try, how to stop. `made_up_key` None: the user has set one, which is not shown."""
+    key = made_up_key if made_up_key is not None else "$PERDURE_BOOTSTRAP_API_KEY"
+    bearer = f'-H "Authorization: Bearer {key}"'
+    body = shlex.quote(msgspec.json.encode(_body()).decode())
+    shown = made_up_key if made_up_key is not None else "as PERDURE_BOOTSTRAP_API_KEY says"
+    return [
+        "",
+        f"  Perdure is ready   {url}   (API: {url}/docs)",
+        f"  API key            {shown}   (an administrator's; also in {file})",
+        "",
+        "  Start a run and watch it:",
+        f"    curl {url}/runs {bearer} -H 'Content-Type: application/json' -d {body}",
+        f"    curl -N {url}/runs/{_RUN}/stream {bearer}",
+        "",
+        "  or, in this folder:",
+        '    perdure runs create demo "Plan a weekend in Lisbon" --follow',
+        "",
+        "  Ctrl-C stops it. The data stays; what runs goes on at the next start.",
+        "",
+    ]
+
+
+def _body() -> dict[str, object]:
+    project = str(DEFAULT_PROJECT_ID)
+    return {
+        "kind": "agent",
+        "public_id": _RUN,
+        "owner": {"kind": "project", "id": project},
+        "request": {
+            "mode": "agent",
+            "agent_id": "demo",
+            "input": {
+                "messages": [{"role": "user", "content": "Plan a weekend in Lisbon"}],
+                "context": {"project_id": project, "branch_id": None},
+            },
+        },
+    }
