@@ -20,7 +20,7 @@ from perdure.client.transport import Call, Transport, url_of
 SILENCE: Final = 45.0
 """Seconds without a byte after which a connection counts as lost: three heartbeats of the server."""
 
-LONGEST_PAUSE: Final = 10.0
+LONGEST_PAUSE: Final = 5.0
 LONGEST_ASKED: Final = 60.0
 _PAYLOAD: Final = msgspec.json.Decoder(dict[str, Any])
 
