@@ -1,0 +1,43 @@
+"""The command line starts quickly: what only servers need is loaded by those commands only."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+SERVER_ONLY = (
+    "alembic",
+    "asyncpg",
+    "fastapi",
+    "opentelemetry",
+    "pydantic_ai",
+    "pydantic_settings",
+    "sqlalchemy",
+    "uvicorn",
+)
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint(*sorted(set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_loads_no_server_and_no_http() -> None:
+    loaded = loaded_by("from perdure.cli.main import app\nassert app(['runs', '--help'], standalone_mode=False) == 0")
+    assert loaded.isdisjoint((*SERVER_ONLY, "httpx"))
+
+
+def test_what_asks_a_server_loads_none() -> None:
+    modules = ("remote", "run_starting", "run_reading", "run_steering", "administration")
+    code = "\n".join(f"import perdure.cli.main, perdure.cli.{module}" for module in modules)
+    loaded = loaded_by(code)
+    assert "httpx" in loaded
+    assert loaded.isdisjoint(SERVER_ONLY)
+
+
+@pytest.mark.parametrize("module", ["process_start", "direct", "schema", "examination"])
+def test_what_is_loaded_late_can_be_loaded(module: str) -> None:
+    assert f"perdure.cli.{module}" in loaded_by(f"import perdure.cli.{module}")
