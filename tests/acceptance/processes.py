@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -118,7 +119,7 @@ class Site:
 
     def create(self, agent: str, run_id: str, **request: object) -> None:
         """Start a run."""
-        body = {
+        body: dict[str, Any] = {
             "kind": "agent",
             "owner": {"kind": "project", "id": PROJECT},
             "public_id": run_id,
@@ -126,27 +127,27 @@ class Site:
         }
         if "initial_status" not in request:
             context = {"project_id": None, "branch_id": None}
-            body["request"] |= {"input": {"messages": [{"role": "user", "content": "go"}], "context": context}}  # type: ignore[operator]
+            body["request"] |= {"input": {"messages": [{"role": "user", "content": "go"}], "context": context}}
         with self.client() as client:
             client.post("/runs", json=body).raise_for_status()
 
-    def run(self, run_id: str) -> dict[str, object]:
+    def run(self, run_id: str) -> dict[str, Any]:
         """A run as the server shows it."""
         with self.client() as client:
             answer = client.get(f"/runs/{run_id}").raise_for_status()
-        run: dict[str, object] = answer.json()
+        run: dict[str, Any] = answer.json()
         return run
 
-    def ended(self, run_id: str, seconds: float = PATIENCE) -> dict[str, object]:
+    def ended(self, run_id: str, seconds: float = PATIENCE) -> dict[str, Any]:
         """A run, as soon as it has ended."""
         eventually(
             lambda: self.run(run_id)["status"] in ("completed", "failed", "cancelled"), f"{run_id} ends", seconds
         )
         return self.run(run_id)
 
-    def events(self, run_id: str) -> list[dict[str, object]]:
+    def events(self, run_id: str) -> list[dict[str, Any]]:
         """All public events of a run, in the pages of the server."""
-        found: list[dict[str, object]] = []
+        found: list[dict[str, Any]] = []
         after: str | None = "0"
         with self.client() as client:
             while after is not None:

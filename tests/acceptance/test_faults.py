@@ -9,10 +9,11 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from httpx_sse import connect_sse
+from httpx_sse import ServerSentEvent, connect_sse
 
 from tests.acceptance.processes import KEY, PATIENCE, Site, eventually, site
 
@@ -30,7 +31,7 @@ def place(tmp_path: Path, database: str) -> Iterator[Site]:
         yield made
 
 
-def payloads(place: Site, run_id: str) -> list[dict[str, object]]:
+def payloads(place: Site, run_id: str) -> list[dict[str, Any]]:
     """The payloads of a run's events, after checking that ids and times only grow."""
     events = place.events(run_id)
     ids = [int(str(event["event_id"])) for event in events]
@@ -38,17 +39,13 @@ def payloads(place: Site, run_id: str) -> list[dict[str, object]]:
     assert ids == sorted(set(ids))
     assert times == sorted(times)
     assert len(set(times)) == len(times)
-    found: list[dict[str, object]] = [event["payload"] for event in events]  # type: ignore[misc]
+    found: list[dict[str, Any]] = [event["payload"] for event in events]
     return found
 
 
-def final_text(events: list[dict[str, object]]) -> str:
+def final_text(events: list[dict[str, Any]]) -> str:
     """The text of the messages that were not superseded."""
-    gone = {
-        event["value"]["messageId"]  # type: ignore[index]
-        for event in events
-        if event.get("name") == "perdure.message.superseded"
-    }
+    gone = {event["value"]["messageId"] for event in events if event.get("name") == "perdure.message.superseded"}
     return "".join(
         str(event["delta"])
         for event in events
@@ -179,10 +176,12 @@ class Follower(threading.Thread):
             except httpx.HTTPError:
                 threading.Event().wait(0.05)
 
-    def _read(self, frames: Iterator[object]) -> None:
+    def _read(self, frames: Iterator[ServerSentEvent]) -> None:
         for frame in frames:
-            self.ids.append(int(frame.id))  # type: ignore[attr-defined]
-            event = json.loads(frame.data)  # type: ignore[attr-defined]
+            if not frame.data:
+                continue  # the `retry:` at the beginning
+            self.ids.append(int(frame.id))
+            event = json.loads(frame.data)
             if event["type"] == "TEXT_MESSAGE_CONTENT":
                 self.deltas.append(event["delta"])
             self.finished = event["type"] == "RUN_FINISHED"
@@ -230,7 +229,7 @@ def check_load(place: Site, writers: list[Writer], followers: list[Follower]) ->
     for writer in writers:
         events = place.events(writer.run_id)
         assert [event["event_id"] for event in events] == list(range(1, EVENTS_EACH + 2))
-        assert [event["payload"].get("delta") for event in events][:-1] == expected  # type: ignore[attr-defined]
+        assert [event["payload"].get("delta") for event in events][:-1] == expected
     for follower in followers:
         follower.join(PATIENCE)
         assert follower.finished
