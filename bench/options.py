@@ -127,5 +127,5 @@ def _rows(text: str) -> tuple[RowName, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in tuple(RowName)]
     if unknown or not names:
-        raise argparse.ArgumentTypeError(f"not a row: {', '.join(unknown) or text!r}")
+        raise argparse.ArgumentTypeError(f"not a row: {', '.join(unknown) or text}")
     return tuple(row for row in RowName if row in names)

@@ -1,4 +1,4 @@
-"""`python bench/profiled.py FILE ARGUMENT…`: the command line `perdure ARGUMENT…` under cProfile.
+"""`python -m bench.profiled FILE ARGUMENT…`: the command line `perdure ARGUMENT…` under cProfile.
 
 SIGUSR1 begins to collect, SIGUSR2 stops and writes FILE, so that a profile holds the measured time and nothing else.
 Only the main thread, which runs the event loop, is seen.

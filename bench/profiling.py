@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.generator import Watch
-from bench.options import BENCH
 from bench.processes import BenchError, Process, wait_until
 
 LINES = 40
-SAMPLES_PER_SECOND = 500
+SAMPLES_PER_SECOND = 250
 WRITE_SECONDS = 30.0
 
 
@@ -59,7 +58,7 @@ class Sampler:
         running: list[subprocess.Popen[bytes]] = []
 
         def began() -> None:
-            command = [self._program, "record", "--format=raw", f"--rate={SAMPLES_PER_SECOND}", "--nonblocking"]
+            command = [self._program, "record", "--format=raw", f"--rate={SAMPLES_PER_SECOND}"]
             command += [f"--pid={server.pid}", f"--output={self._file}"]
             running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
 
@@ -114,7 +113,7 @@ class Tracer:
     @property
     def wrapper(self) -> tuple[str, ...]:
         """The command line under cProfile."""
-        return (sys.executable, str(BENCH / "profiled.py"), str(self._file))
+        return (sys.executable, "-m", "bench.profiled", str(self._file))
 
     def watch(self, server: Process) -> Watch:
         """Collect between the two calls."""

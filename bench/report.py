@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from bench import usage
 from bench.generator import Cost
 from bench.options import Options, RowName
-from bench.statistics import Spread
+from bench.spread import Spread
 
 
 @dataclass(frozen=True, slots=True)

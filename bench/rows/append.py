@@ -11,7 +11,7 @@ from bench.options import RowName
 from bench.processes import BenchError
 from bench.report import Row, figure
 from bench.rows.base import Measured, mean
-from bench.statistics import Spread
+from bench.spread import Spread
 
 TARGET_OF_PGBENCH = 0.4
 TARGET_OF_SINGLE = 8.0

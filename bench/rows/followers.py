@@ -7,7 +7,7 @@ from bench.options import RowName
 from bench.processes import BenchError, allow_open_files
 from bench.report import Row, figure
 from bench.rows.base import Measured
-from bench.statistics import Spread, percentile
+from bench.spread import Spread, percentile
 
 TARGET_MS = 250.0
 SPARE_FILES = 200

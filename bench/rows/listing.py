@@ -10,7 +10,7 @@ from bench.load.requests import REQUESTS, RequestsParams
 from bench.options import BENCH, RowName
 from bench.report import Row, figure
 from bench.rows.base import Measured
-from bench.statistics import Spread, percentile
+from bench.spread import Spread, percentile
 
 TARGET_MS = 20.0
 FILL = BENCH / "fill.sql"

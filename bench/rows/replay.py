@@ -8,7 +8,7 @@ from bench.load.replay import REPLAY, ReplayParams
 from bench.options import RowName
 from bench.report import Row, figure
 from bench.rows.base import Measured
-from bench.statistics import Spread, percentile
+from bench.spread import Spread, percentile
 
 TARGET_MS = 100.0
 BATCH = 100

@@ -7,7 +7,7 @@ from bench.load.runs import RUNS, RunsParams, RunsResult
 from bench.options import RowName
 from bench.report import Row, figure
 from bench.rows.base import Measured, mean
-from bench.statistics import Spread, percentile
+from bench.spread import Spread, percentile
 
 AEGRA_RUNS, AEGRA_FIRST_EVENT_MS = 49.0, 29.0
 LANGGRAPH_RUNS, LANGGRAPH_FIRST_EVENT_MS = 16.0, 1_000.0

@@ -15,7 +15,7 @@ from bench.options import RowName, Sizes
 from bench.processes import BenchError, Process
 from bench.report import Row, figure
 from bench.server import Place, Server, serving, working
-from bench.statistics import Spread
+from bench.spread import Spread
 
 TARGET_SECONDS = 1.0
 TICKS = 100_000

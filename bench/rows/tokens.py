@@ -7,7 +7,7 @@ from bench.load.tokens import TOKENS, TokensParams
 from bench.options import RowName
 from bench.report import Row, figure
 from bench.rows.base import Measured, mean
-from bench.statistics import Spread
+from bench.spread import Spread
 
 TARGET_PER_SECOND = 5_000.0
 
