@@ -113,6 +113,11 @@ async def provider(
     assert scripted.script == [], "not everything was asked for"
 
 
+def model_apis(model: str) -> frozenset[Api]:
+    """What a model's name stands for."""
+    return frozenset({Api.CHAT if model.startswith("openai-chat:") else Api.RESPONSES})
+
+
 def taken_back(lines: Sequence[str]) -> list[dict[str, Any]]:
     """The values of the events that take a message back."""
     return [cast("dict[str, Any]", event["value"]) for event in public(lines) if event.get("name") == SUPERSEDED]
@@ -143,6 +148,8 @@ async def test_it_streams_and_calls_tools(
     assert taken_back(lines) == []
     assert sorted(recorded(lines)) == ["model:1", "model:2", "tool:call_a", "tool:call_b"]
     assert [request.path for request in asked.asked()] == [f"/v1/{used}"] * 2
+    # That a server does not have an API is found out once.
+    assert len(asked.requests) == 2 + (used not in model_apis(model))
     # What the model is told of the tools is what they returned, once.
     told = msgspec.json.encode(asked.asked()[1].body).decode()
     assert told.count("A recorded step is not executed again; what was in flight is") == 1
@@ -206,15 +213,21 @@ async def test_it_waits_for_an_approval_and_goes_on(database: str, monkeypatch: 
     assert len(asked.requests) == 2
 
 
-async def test_a_request_that_is_wrong_is_not_sent_again(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("status", "requests"), [pytest.param(400, 1, id="refused"), pytest.param(404, 2, id="neither-api")]
+)
+async def test_a_request_that_is_wrong_is_not_sent_again(
+    database: str, monkeypatch: pytest.MonkeyPatch, status: int, requests: int
+) -> None:
+    script = [Refuse(status)] * requests
     with capture_logs() as logged:
-        async with provider(monkeypatch, [Refuse(400)]) as asked, site(database, "openai:scripted") as perdure:
+        async with provider(monkeypatch, script) as asked, site(database, "openai:scripted") as perdure:
             key = await perdure.start("Hello")
             run = await perdure.reached(key, Status.FAILED)
             lines = await perdure.lines(key)
     assert LogLine.RUN_FAILED in [line["event"] for line in logged]
-    assert len(asked.requests) == 1
+    assert len(asked.requests) == requests
     assert run.error is not None
-    assert "status_code: 400" in run.error.message
+    assert f"status_code: {status}" in run.error.message
     assert public(lines)[-1]["type"] == "RUN_ERROR"
     check_rules(lines)

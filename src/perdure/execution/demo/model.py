@@ -8,11 +8,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pydantic_ai import RunContext
-from pydantic_ai.exceptions import ModelConnectionError, ModelHTTPError, UserError
+from pydantic_ai.exceptions import FallbackExceptionGroup, ModelConnectionError, ModelHTTPError, UserError
 from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse, infer_model
 from pydantic_ai.models.fallback import FallbackModel
-from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel, OpenAIStreamedResponse
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.settings import ModelSettings
@@ -32,7 +32,7 @@ def real_model(name: str) -> Model:
     try:
         model = infer_model(name)
     except (UserError, ImportError, ValueError) as error:
-        raise AppNotLoaded(f"The demo agent cannot use the model {name!r}: {error}") from error
+        raise AppNotLoaded(f"The demo agent cannot use the model {name!r}: {error}") from None
     # Models that only derive from these say in ways of their own how an answer ended.
     if type(model) not in (OpenAIResponsesModel, OpenAIChatModel):
         return model
@@ -43,11 +43,37 @@ def _compatible(model: Model) -> Model:
     provider = model.provider
     if not isinstance(provider, OpenAIProvider) or urlsplit(provider.base_url).hostname == _OPENAI:
         return model
-    return FallbackModel(model, OpenAIChatModel(model.model_name, provider=provider), fallback_on=_is_not_served)
+    return EitherApi(model, OpenAIChatModel(model.model_name, provider=provider))
 
 
 def _is_not_served(error: Exception) -> bool:
     return isinstance(error, ModelHTTPError) and error.status_code in _NOT_SERVED
+
+
+class EitherApi(FallbackModel):
+    """The Responses API or, of a server that does not have it, chat completions: found out by the first answer."""
+
+    def __init__(self, responses: Model, chat: Model) -> None:
+        super().__init__(responses, chat, fallback_on=_is_not_served)
+
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: RunContext[Any] | None = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        """Streams from the API that the server has. Raises what chat completions raise when it has neither."""
+        try:
+            async with super().request_stream(
+                messages, model_settings, model_request_parameters, run_context
+            ) as stream:
+                if isinstance(stream, OpenAIStreamedResponse):
+                    self.models = self.models[-1:]
+                yield stream
+        except FallbackExceptionGroup as neither:
+            raise neither.exceptions[-1] from None
 
 
 class WholeAnswers(WrapperModel):

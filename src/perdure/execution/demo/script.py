@@ -237,7 +237,9 @@ def _found(turn: Turn) -> str:
     if not isinstance(content, dict):
         return ""
     notes = [f"“{note['title']}”: {note['text']}" for note in content.get("notes", ())]
-    return f"My notes say: {' '.join(notes)}" if notes else "My notes say nothing about that."
+    return (
+        f"My notes say: {' '.join(notes)}" if notes else "My notes are about Perdure only, and say nothing about that."
+    )
 
 
 def _counted(turn: Turn) -> str:
