@@ -238,7 +238,7 @@ def _found(turn: Turn) -> str:
         return ""
     notes = [f"“{note['title']}”: {note['text']}" for note in content.get("notes", ())]
     return (
-        f"My notes say: {' '.join(notes)}" if notes else "My notes are about Perdure only, and say nothing about that."
+        f"My notes say: {' '.join(notes)}" if notes else "My notes say nothing about that."
     )
 
 

@@ -39,8 +39,8 @@ _SENTENCE_END: Final = re.compile(r"(?<![.!?])[.!?]+(?=\s|\Z)")
 _SHORT: Final = 3
 _COMMON: Final = frozenset(
     {
-        *("about", "and", "for", "from", "happens", "how", "into", "please", "tell", "that", "the", "then", "there"),
-        *("this", "was", "were", "what", "when", "where", "which", "who", "why", "with", "you", "your"),
+        *("about", "and", "for", "from", "happens", "how", "into", "long", "please", "story", "tell", "that", "the"),
+        *("then", "there", "this", "was", "were", "what", "when", "where", "which", "who", "why", "with", "you", "your"),
     }
 )
 
