@@ -89,6 +89,8 @@ async def test_a_transcript(database: str) -> None:
             {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "contentId": "c", "delta": "a\nb ü\r\n"},
             {"type": "AGENT_RUN_MODEL_CALL_CONTEXT", "messages": []},
             {"type": "my.own kind", "x": 1},
+            {"type": "REASONING_END", "messageId": "m"},
+            {"type": "STEP_FINISHED", "stepName": "step-1"},
         )
         await at_work.json("POST", f"/runs/{key.run_id}/complete", {"status": "failed"})
         async with stream(url, f"/runs/{key.run_id}/stream") as reader:
@@ -121,12 +123,20 @@ event: my.own kind
 data: {"type":"my.own kind","x":1}
 
 id: 7
+event: ReasoningEnd
+data: {"type":"REASONING_END","messageId":"m"}
+
+id: 8
+event: StepFinished
+data: {"type":"STEP_FINISHED","stepName":"step-1"}
+
+id: 9
 event: RunError
 data: {"type":"RUN_ERROR","message":"The run failed.","code":"FAILED"}
 
 """)
         async with stream(url, f"{path}/stream") as reader:
-            assert ids(await reader.events()) == [1, 4, 6, 7]
+            assert ids(await reader.events()) == [1, 4, 6, 9]
 
 
 async def test_events_arrive_while_the_run_goes_on(database: str) -> None:

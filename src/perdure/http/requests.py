@@ -84,10 +84,10 @@ def conversation_id_of(request: Request) -> ConversationId:
 
 
 def text_query(request: Request, name: str) -> str | None:
-    """A query parameter, None where it is absent or empty."""
-    value = request.query_params.get(name) or None
-    if value is not None and "\x00" in value:
-        raise InvalidRequest(f"Remove the NUL character from the query parameter `{name}`.")
+    """A query parameter, None where it is absent. Raises InvalidRequest for an empty one, and for NUL characters."""
+    value = request.query_params.get(name)
+    if value is not None and (not value or "\x00" in value):
+        raise InvalidRequest(f"The query parameter `{name}` must be a text of at least one character, and without NUL.")
     return value
 
 
@@ -103,13 +103,13 @@ def integer_query(request: Request, name: str, default: int, least: int, most: i
 
 def words_query(request: Request, name: str) -> list[str]:
     """A query parameter that may be repeated, or hold several words with commas between them."""
-    return [word for value in request.query_params.getlist(name) for word in value.split(",") if word]
+    return [word for value in request.query_params.getlist(name) for word in value.split(",")]
 
 
 def time_query(request: Request, name: str) -> datetime | None:
     """A query parameter in ISO 8601; without an offset it is UTC. Raises InvalidRequest."""
     value = request.query_params.get(name)
-    if not value:
+    if value is None:
         return None
     try:
         # In a query a `+` that was not encoded arrives as a space.

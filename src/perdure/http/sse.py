@@ -111,8 +111,7 @@ def stream_cursor(request: Request) -> int:
 
     `Last-Event-ID` wins over `?after=`: a browser that reconnects sends the header, and the URL that it began with.
     """
-    seen = request.headers.get("last-event-id")
-    if seen:
-        return cursor_of(seen, "The header Last-Event-ID")
     after = request.query_params.get("after")
-    return cursor_of(after, "The query parameter `after`") if after else 0
+    cursor = 0 if after is None else cursor_of(after, "The query parameter `after`")
+    seen = request.headers.get("last-event-id")
+    return cursor_of(seen, "The header Last-Event-ID") if seen else cursor

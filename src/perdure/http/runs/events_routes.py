@@ -32,6 +32,7 @@ from perdure.services import events, runs
 MAX_APPEND_BYTES: Final = 10 * 1024 * 1024
 """The client's own cap of a request (veryfront.md 2.7)."""
 
+MAX_CURSOR: Final = 10**18 - 1
 MAX_PAGE: Final = 500
 DEFAULT_PAGE: Final = 100
 
@@ -90,7 +91,7 @@ async def _conversation_run(request: Request) -> Run:
 
 
 async def _page(request: Request, run: Run, member: str) -> Response:
-    after = integer_query(request, "after_event_id", 0, 0, 10**18)
+    after = integer_query(request, "after_event_id", 0, 0, MAX_CURSOR)
     limit = integer_query(request, "limit", DEFAULT_PAGE, 1, MAX_PAGE)
     events.check_cursor(run, after)
     return raw_answer(events_page(await events.page(core_of(request), run.key, after, limit), after, member))
@@ -140,10 +141,9 @@ def _page_parameters() -> tuple[JsonSchema, ...]:
 
 
 def _stream_parameters() -> tuple[JsonSchema, ...]:
-    digits = text(pattern="^[0-9]{1,18}$")
     return (
-        header("Last-Event-ID", digits, "Go on after this event; it wins over `after`."),
-        query("after", integer(0), "Begin after this event; without it, at the beginning."),
+        header("Last-Event-ID", text(pattern="^[0-9]{0,18}$"), "Go on after this event; it wins over `after`."),
+        query("after", {**integer(0), "maximum": MAX_CURSOR}, "Begin after this event; without it, at the beginning."),
     )
 
 
@@ -151,7 +151,17 @@ def _stream_answer() -> Answer:
     return Answer(
         "The events that there are and those to come, until the run's terminal event. A frame is `id: <event_id>`, "
         "`event: <name>`, `data: <the event as JSON>`; comments are heartbeats.",
-        text(),
+        members(
+            {
+                "id": text(pattern="^[0-9]+$", description="The event's id: the cursor after it."),
+                "event": text(
+                    1, description="The event's type in PascalCase (`TEXT_MESSAGE_CONTENT`: TextMessageContent)."
+                ),
+                "data": {**text(), "contentMediaType": "application/json", "description": "The event as JSON."},
+            },
+            required=("id", "event", "data"),
+            description="One frame.",
+        ),
         EVENT_STREAM,
     )
 
