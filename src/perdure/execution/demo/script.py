@@ -237,9 +237,7 @@ def _found(turn: Turn) -> str:
     if not isinstance(content, dict):
         return ""
     notes = [f"“{note['title']}”: {note['text']}" for note in content.get("notes", ())]
-    return (
-        f"My notes say: {' '.join(notes)}" if notes else "My notes say nothing about that."
-    )
+    return f"My notes say: {' '.join(notes)}" if notes else "My notes say nothing about that."
 
 
 def _counted(turn: Turn) -> str:

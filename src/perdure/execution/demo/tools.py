@@ -40,7 +40,8 @@ _SHORT: Final = 3
 _COMMON: Final = frozenset(
     {
         *("about", "and", "for", "from", "happens", "how", "into", "long", "please", "story", "tell", "that", "the"),
-        *("then", "there", "this", "was", "were", "what", "when", "where", "which", "who", "why", "with", "you", "your"),
+        *("then", "there", "this", "was", "were", "what", "when", "where", "which", "who", "why", "with", "you"),
+        "your",
     }
 )
 
