@@ -19,6 +19,8 @@ from bench.processes import BenchError, Process, wait_until
 LINES = 40
 SAMPLES_PER_SECOND = 250
 WRITE_SECONDS = 30.0
+IDLE = ("EpollSelector.select (", "KqueueSelector.select (", "Condition.wait (", "_worker (concurrent/")
+"""Where threads wait; py-spy does not always see that they do."""
 
 
 class Profiler(Protocol):
@@ -101,7 +103,8 @@ class Sampler:
     def _add(self, text: str) -> None:
         for line in text.splitlines():
             stack, _, count = line.rpartition(" ")
-            self._stacks[stack] += int(count)
+            if not stack.rpartition(";")[2].startswith(IDLE):
+                self._stacks[stack] += int(count)
 
 
 class Tracer:
