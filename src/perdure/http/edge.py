@@ -10,8 +10,9 @@ from urllib.parse import unquote
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.typing import FilteringBoundLogger
 
-from perdure.http.errors import REQUEST_ID, instance_of, internal_problem, problem_response
+from perdure.http.errors import REQUEST_ID, internal_problem, problem_response
 from perdure.telemetry import LogLine, Metrics, get_logger, request_context
 
 ENCODED_SLASH: Final = "\udc2f"
@@ -28,7 +29,8 @@ class Edge:
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
-        self._log = get_logger()
+        # Bound once: an unbound logger looks its configuration up for every line, written or not.
+        self._log: FilteringBoundLogger = get_logger().bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -104,6 +106,6 @@ def _given_id(scope: Scope) -> str | None:
 
 def _keep_slashes(scope: Scope) -> None:
     """Tell a slash within a path segment from one between two, which the server's decoded path does not."""
-    raw = instance_of(scope)
-    if _SLASH.search(raw):
-        scope["path"] = ENCODED_SLASH.join(map(unquote, _SLASH.split(raw)))
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%2" in raw and _SLASH.search(path := raw.decode("latin-1")):
+        scope["path"] = ENCODED_SLASH.join(map(unquote, _SLASH.split(path)))
