@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version as installed_version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -42,6 +44,9 @@ def root(
     ] = DEFAULT_DATA_DIR,
 ) -> None:
     """Options that come before the command hold for every command; most are rather set in the environment."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # A terminal that cannot show a character must not end a command.
     context.obj = Access(url or None, api_key or None, data_dir)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import uvloop
 from pydantic import SecretStr
@@ -35,11 +36,19 @@ def dev(access: Access, app_spec: str | None, *, host: str | None, port: int | N
 
     def ready(url: str) -> None:
         here = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-        file = write_dev_access(settings.data_dir, here, token)
-        for line in welcome(here, token if made_up else None, file):
+        for line in welcome(here, token if made_up else None, _lend(settings.data_dir, here, token)):
             write_line(line)
 
     _run(settings, http=True, worker=True, dev=True, on_ready=ready)
+
+
+def _lend(data_dir: Path, url: str, token: str) -> Path | None:
+    """Let `perdure runs …` on this data folder find server and key; None where the folder cannot be written."""
+    try:
+        return write_dev_access(data_dir, url, token)
+    except OSError as error:
+        note(f"Cannot write into {data_dir}: {error.strerror}. Other commands need PERDURE_API_KEY.")
+        return None
 
 
 def serve(access: Access, *, host: str | None, port: int | None) -> None:

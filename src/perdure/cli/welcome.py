@@ -13,16 +13,17 @@ from perdure.domain.project import DEFAULT_PROJECT_ID
 _RUN: Final = "my-first-run"
 
 
-def welcome(url: str, made_up_key: str | None, file: Path) -> list[str]:
+def welcome(url: str, made_up_key: str | None, file: Path | None) -> list[str]:
     """Where it is, the key, what to try, how to stop. `made_up_key` None: the user has set one, which is not shown."""
     key = made_up_key if made_up_key is not None else "$PERDURE_BOOTSTRAP_API_KEY"
     bearer = f'-H "Authorization: Bearer {key}"'
     body = shlex.quote(msgspec.json.encode(_body()).decode())
-    shown = made_up_key if made_up_key is not None else "as PERDURE_BOOTSTRAP_API_KEY says"
+    shown = made_up_key if made_up_key is not None else "the one in PERDURE_BOOTSTRAP_API_KEY"
+    kept = "" if file is None else f"; also in {file}"
     return [
         "",
         f"  Perdure is ready   {url}   (API: {url}/docs)",
-        f"  API key            {shown}   (an administrator's; also in {file})",
+        f"  API key            {shown}   (an administrator's{kept})",
         "",
         "  Start a run and watch it:",
         f"    curl {url}/runs {bearer} -H 'Content-Type: application/json' -d {body}",
