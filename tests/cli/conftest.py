@@ -7,7 +7,6 @@ import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,8 +49,10 @@ class Terminal:
         """Run `perdure …` to its end."""
 
         def invoke() -> Done:
-            with quiet_logs():
+            try:
                 return self._invoke(words, stdin)
+            finally:
+                log_errors_only()
 
         return await asyncio.wait_for(asyncio.to_thread(invoke), 60)
 
@@ -62,22 +63,25 @@ class Terminal:
         return Done(result.exit_code, result.stdout, result.stderr)
 
 
-@contextmanager
-def quiet_logs() -> Iterator[None]:
-    """The server under test is in this process, and its log must not be in the command's output; nor must the command's
-    own logging outlive it, because it writes into what stood for standard error meanwhile."""
-    handlers, level = list(logging.root.handlers), logging.root.level
+def log_errors_only() -> None:
+    """The server under test is in this process, and its log must not be in a command's output. A command's own logging
+    must not outlive it either: it writes into what stood for standard error meanwhile."""
     configure_logging(level="error", pretty=False, stream=sys.__stderr__ or sys.stderr)
-    try:
-        yield
-    finally:
-        structlog.reset_defaults()
-        logging.root.handlers[:] = handlers
-        logging.root.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Without log lines from here on; first of all, because some parts keep the logger that they begin with."""
+    handlers, level = list(logging.root.handlers), logging.root.level
+    log_errors_only()
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
 
 
 @pytest.fixture
-async def at_work(database: str) -> AsyncIterator[Api]:
+async def at_work(quiet: None, database: str) -> AsyncIterator[Api]:
     """The whole application on a database of the test's own."""
     async with api(database) as running:
         yield running
