@@ -167,6 +167,8 @@ class Ledger(RuleBasedStateMachine):
         self.sent: list[Sent] = []
         self.followers: list[Follower] = []
         self.key = stage.do(new_run(stage.core(0)))
+        for server in (0, 1):
+            self.join(Follower(0, server, slow=False))
 
     @rule(server=servers, batch=batches, use_event_id=st.booleans(), use_external=st.booleans())
     def append(self, server: int, batch: tuple[Event, ...], use_event_id: bool, use_external: bool) -> None:
@@ -233,10 +235,13 @@ class Ledger(RuleBasedStateMachine):
         batches.sort(key=lambda batch: added.index(batch[0].line))
         self.model.events.extend(event for batch in batches for event in batch)
 
-    @rule(server=servers, back=st.integers(-2, 8), slow=st.booleans())
-    def follow(self, server: int, back: int, slow: bool) -> None:
-        follower = Follower(max(0, len(self.model.events) - back), server, slow)
-        follower.task = self.stage.loop.create_task(follower.follow(self.stage.core(server), self.key))
+    @rule(joining=st.lists(st.tuples(servers, st.integers(-2, 8), st.booleans()), min_size=1, max_size=3))
+    def follow(self, joining: list[tuple[int, int, bool]]) -> None:
+        for server, back, slow in joining:
+            self.join(Follower(max(0, len(self.model.events) - back), server, slow))
+
+    def join(self, follower: Follower) -> None:
+        follower.task = self.stage.loop.create_task(follower.follow(self.stage.core(follower.server), self.key))
         self.followers.append(follower)
 
     @precondition(lambda self: self.followers)
@@ -246,7 +251,7 @@ class Ledger(RuleBasedStateMachine):
         for _ in range(rows):
             follower.may_take.release()
 
-    @precondition(lambda self: self.followers)
+    @precondition(lambda self: len(self.followers) > 4)
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
         follower = data.draw(st.sampled_from(self.followers))
@@ -268,6 +273,7 @@ class Ledger(RuleBasedStateMachine):
     def move_clock(self, server: int, ms: int) -> None:
         self.stage.clocks[server].now += ms
 
+    @precondition(lambda self: len(self.followers) > 4)
     @rule(server=servers)
     def restart(self, server: int) -> None:
         """Its followers' streams end; they have seen a beginning of what they asked for."""
