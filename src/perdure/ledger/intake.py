@@ -25,7 +25,7 @@ class _Typed(msgspec.Struct):
     type: str
 
 
-_LARGE_NUMBER = re.compile(rb"[0-9][eE][+]?[0-9]{3}|[0-9]{300}")
+_LARGE_NUMBER = re.compile(rb"[0-9][eE][+]?[0-9]{3}|[0-9]{200}")
 """May be out of range; most are within strings."""
 
 _BODY = msgspec.json.Decoder(_Body)
