@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ import pytest
 
 from perdure.store.embedded import start_embedded
 from perdure.store.migrate import newest_revision, upgrade
+from perdure.telemetry import configure_logging
 from tests.scratch import Scratch
 
 T = TypeVar("T")
@@ -40,6 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith(FOREIGN_SETTINGS)]:
         del os.environ[name]
     pydantic_ai.models.ALLOW_MODEL_REQUESTS = False
+    # Unconfigured, structlog draws every local variable of a traceback, which takes seconds.
+    configure_logging(level="error", pretty=False, stream=sys.__stderr__ or sys.stderr)
     if config.option.basetemp is None:
         config.stash[_SCRATCH] = scratch = Scratch()
         config.option.basetemp = str(scratch.folder / "tmp")

@@ -16,7 +16,7 @@ from pydantic_ai.messages import ModelMessage, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 
 from perdure import App
-from perdure.execution.tool_context import idempotency_key
+from perdure.agents import idempotency_key
 
 FOLDER = Path(os.environ["PERDURE_TEST_FOLDER"])
 WORDS = 120

@@ -1,0 +1,12 @@
+"""What the code of agents imports besides `App`: the run that they work on, and what their tools may ask of it.
+
+`docs/agents.md` shows each in use. Nothing inside Perdure imports this module.
+"""
+
+from __future__ import annotations
+
+from perdure.domain.message import Message, last_user_text, text_of
+from perdure.execution.log import RunContext
+from perdure.execution.tool_context import current_run, idempotency_key, publish
+
+__all__ = ["Message", "RunContext", "current_run", "idempotency_key", "last_user_text", "publish", "text_of"]
