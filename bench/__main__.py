@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 from bench.generator import nobody
 from bench.load.wire import LoadError
@@ -21,12 +24,17 @@ from bench.server import AGENTS, Place, fresh_place, serving
 from perdure.store.embedded_user import EmbeddedPostgresError
 from perdure.telemetry.logs import configure_logging
 
+BUSY = 0.25
+"""Load for each core above which a machine is too busy to measure on."""
+
 
 def main(arguments: list[str]) -> int:
     """Do what was asked for; returns the exit code."""
     options = parse(arguments)
     configure_logging(level="warning", pretty=True, stream=sys.stderr)
     allow_open_files()
+    signal.signal(signal.SIGTERM, _end)
+    _warn_when_busy()
     try:
         with fresh_place(options.scratch) as place:
             machine = describe(place.postgres.dsn, place.data_dir)
@@ -36,10 +44,26 @@ def main(arguments: list[str]) -> int:
     except (BenchError, LoadError, EmbeddedPostgresError) as error:
         print(f"The benchmark failed: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     print(f"\n{table(rows)}")
     if options.output is not None:
         options.output.write_text(markdown(rows, machine, options, datetime.now(UTC)))
     return 0
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Leave as after an error, so that everything that was started is ended."""
+    sys.exit(128 + number)
+
+
+def _warn_when_busy() -> None:
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load > BUSY * cores:
+        print(
+            f"{load:.1f} processes are running on {cores} cores: the figures will be too low.",
+            file=sys.stderr,
+        )
 
 
 def _rows(place: Place, options: Options) -> Iterator[Row]:

@@ -101,7 +101,10 @@ def parse(arguments: Sequence[str]) -> Options:
             metavar="N",
             help=f"{one.metadata['help']} ({default})",
         )
-    return _options(parser.parse_args(arguments))
+    given = parser.parse_args(arguments)
+    if RowName.LIST in (given.profile, *(given.rows or ())) and not given.list_runs:
+        parser.error("row list needs --list-runs")
+    return _options(given)
 
 
 def _options(given: argparse.Namespace) -> Options:

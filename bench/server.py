@@ -47,7 +47,6 @@ class Place:
             "PERDURE_PORT": str(port),
             "PERDURE_DATA_DIR": str(self.data_dir),
             "PERDURE_BOOTSTRAP_API_KEY": self.key,
-            "PERDURE_LOG_LEVEL": "warning",
             **more,
         }
 
