@@ -99,7 +99,8 @@ def _told(step: Callable[[], list[Row]]) -> list[Row]:
     rows = step()
     for row in rows:
         print(table([row]).splitlines()[-1], flush=True)
-    print(f"  ({time.monotonic() - began:.0f} s)", flush=True)
+    if rows:
+        print(f"  ({time.monotonic() - began:.0f} s)", flush=True)
     return rows
 
 
