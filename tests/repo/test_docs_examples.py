@@ -14,10 +14,10 @@ import pytest
 from pydantic_ai import Agent
 from pydantic_ai.models.test import TestModel
 
-from perdure.execution.kinds.agent import run_agent
 from perdure.execution.loading import load_app
 from perdure.execution.log import Completed, Waiting
 from perdure.execution.registry import AgentDefinition
+from tests.unit.execution.attempts import run_attempt
 from tests.unit.execution.memory_log import MemoryLog, check_rules, context, public, results, transcript
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,7 +55,7 @@ async def lead(definition: AgentDefinition) -> Told:
     for attempt in range(1, MOST_ATTEMPTS):
         log = MemoryLog(lines)
         with scripted(definition):
-            outcome = await run_agent(definition, context(log, attempt=attempt, prompt="hello there"))
+            outcome = await run_attempt(definition, context(log, attempt=attempt, prompt="hello there"))
         check_rules(log.lines)
         if isinstance(outcome, Completed):
             kinds = [str(event["type"]) for event in public(log.lines)]

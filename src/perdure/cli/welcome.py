@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -30,11 +32,16 @@ def welcome(url: str, made_up_key: str | None, file: Path | None) -> list[str]:
         f"    curl -N {url}/runs/{_RUN}/stream {bearer}",
         "",
         "  or, in this folder:",
-        '    perdure runs create demo "Plan a weekend in Lisbon" --follow',
+        f'    {_command()} runs create demo "Plan a weekend in Lisbon" --follow',
         "",
         "  Ctrl-C stops it. The data stays; what runs goes on at the next start.",
         "",
     ]
+
+
+def _command() -> str:
+    """How to call this command: by its name where the shell finds it, by its path otherwise."""
+    return "perdure" if shutil.which("perdure") else shlex.quote(sys.argv[0])
 
 
 def _body() -> dict[str, object]:

@@ -22,13 +22,13 @@ from perdure.telemetry.spans import Tracing
 __all__ = [
     "Completed",
     "Outcome",
+    "PendingCall",
     "RunContext",
     "RunFailed",
     "RunLog",
     "Usage",
     "Waiting",
     "WaitingReason",
-    "PendingCall",
 ]
 
 T = TypeVar("T")

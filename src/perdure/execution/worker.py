@@ -148,7 +148,7 @@ class Worker:
             await self._hand_back(held, "worker_error", delay_ms=1_000)
 
     def _ended(self, running: _Running) -> None:
-        """Forget an attempt. One that was interrupted before it had begun could not write how it ended: hand it back."""
+        """Forget an attempt; hand its run back if it was interrupted before it could write how it ended."""
         claimed = running.attempt.claimed
         if self._running.get(claimed.key) is running:
             del self._running[claimed.key]

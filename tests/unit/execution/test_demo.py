@@ -18,9 +18,9 @@ from perdure.execution.demo.example import example_of
 from perdure.execution.demo.script import FAILED
 from perdure.execution.demo.story import chapter
 from perdure.execution.demo.wish import TOKENS_PER_SECOND, Story, wish_of
-from perdure.execution.kinds.agent import run_agent
 from perdure.execution.loading import AppNotLoaded
 from perdure.execution.log import Completed, Outcome, RunFailed, Waiting
+from tests.unit.execution.attempts import run_attempt
 from tests.unit.execution.memory_log import (
     RUN_ID,
     Killed,
@@ -65,7 +65,7 @@ class Session:
         run = context(log, attempt=self.attempts, prompt=self.prompt)
         run = replace(run, messages=(*self.messages, *run.messages), input=self.request)
         try:
-            return await run_agent(demo_app(None, sleep=self.sleep).agents[self.agent], run)
+            return await run_attempt(demo_app(None, sleep=self.sleep).agents[self.agent], run)
         except Killed:
             return None
         except RunFailed:

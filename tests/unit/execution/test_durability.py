@@ -26,11 +26,11 @@ from pydantic_ai.run import AgentRunResult
 
 from perdure.domain.closing import closing_events
 from perdure.domain.fold import fold
-from perdure.execution.kinds.agent import run_agent
 from perdure.execution.log import Completed, Outcome
 from perdure.execution.registry import App
 from perdure.execution.tool_context import idempotency_key, publish
 from perdure.execution.tool_steps import ToolCrashed
+from tests.unit.execution.attempts import run_attempt
 from tests.unit.execution.memory_log import (
     Killed,
     MemoryLog,
@@ -123,7 +123,7 @@ def started(world: World, ctx: RunContext[object]) -> None:
 
 
 async def attempt(app: App, log: MemoryLog, number: int) -> Outcome:
-    return await run_agent(app.agents["tested"], context(log, attempt=number))
+    return await run_attempt(app.agents["tested"], context(log, attempt=number))
 
 
 async def writes_of_a_whole_run() -> int:

@@ -27,10 +27,10 @@ from hypothesis import strategies as st
 
 from perdure.domain.fold import LogFold
 from perdure.domain.message import last_user_text
-from perdure.execution.kinds.agent import run_agent
 from perdure.execution.kinds.function_events import FunctionEvents, parse_event
 from perdure.execution.log import Completed, Outcome, RunContext, RunFailed
 from perdure.execution.registry import App, FunctionAgent
+from tests.unit.execution.attempts import run_attempt
 from tests.unit.execution.memory_log import (
     Killed,
     MemoryLog,
@@ -53,7 +53,7 @@ def app_of(function: FunctionAgent) -> App:
 
 
 async def run(function: FunctionAgent, log: MemoryLog, attempt: int = 1) -> Outcome:
-    return await run_agent(app_of(function).agents["tested"], context(log, attempt=attempt))
+    return await run_attempt(app_of(function).agents["tested"], context(log, attempt=attempt))
 
 
 def yielding(*items: object) -> FunctionAgent:
@@ -225,7 +225,7 @@ async def test_killed_at_every_write_and_run_again(eager: bool, late: bool) -> N
         assert charged in (None, ran["charge"])
         assert list(transcript(second.lines).values()) == [f"Charging. Receipt {ran['charge']}."]
         assert list(results(second.lines).values()) == ["ok"]
-        assert len(recorded(second.lines)) == len(set(recorded(second.lines))) == 2
+        assert len(recorded(second.lines)) == len(set(recorded(second.lines))) == 1
         third = MemoryLog(second.lines)
         assert await run(function, third, 3) == Completed("bye")
         assert (third.lines, ran["function"]) == (second.lines, ran["function"])

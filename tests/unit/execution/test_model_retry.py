@@ -19,10 +19,10 @@ from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from perdure.execution.kinds.agent import run_agent
 from perdure.execution.log import Completed
 from perdure.execution.model_retry import RetryPolicy, retry_wait
 from perdure.execution.registry import App
+from tests.unit.execution.attempts import run_attempt
 from tests.unit.execution.memory_log import MemoryLog, check_rules, context, public, transcript, types
 
 
@@ -112,7 +112,7 @@ class Provider:
 
 
 async def run(provider: Provider, log: MemoryLog) -> object:
-    return await run_agent(provider.app().agents["tested"], context(log), provider.policy)
+    return await run_attempt(provider.app().agents["tested"], context(log), provider.policy)
 
 
 async def test_a_refused_request_is_sent_again_when_the_provider_says() -> None:
@@ -164,10 +164,10 @@ async def test_words_of_a_model_that_another_one_replaces_are_taken_back() -> No
     log = MemoryLog()
     with pytest.raises(ModelHTTPError):
         # The library falls back before a stream has begun, not after.
-        await run_agent(app.agents["tested"], context(log), first.policy)
+        await run_attempt(app.agents["tested"], context(log), first.policy)
     again = MemoryLog(log.lines)
     first.failures.append(("", http(400)))
-    outcome = await run_agent(app.agents["tested"], context(again, attempt=2), first.policy)
+    outcome = await run_attempt(app.agents["tested"], context(again, attempt=2), first.policy)
     assert isinstance(outcome, Completed)
     check_rules(again.lines)
     assert list(transcript(again.lines).values()) == ["All well."]

@@ -14,10 +14,10 @@ from pydantic_ai.models import override_allow_model_requests
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from perdure.execution.kinds.agent import run_agent
 from perdure.execution.log import Completed
 from perdure.execution.model_retry import RetryPolicy
 from perdure.execution.registry import App
+from tests.unit.execution.attempts import run_attempt
 from tests.unit.execution.memory_log import MemoryLog, check_rules, context, recorded, results, transcript
 
 
@@ -114,10 +114,10 @@ async def test_streams_calls_tools_and_survives_what_providers_do() -> None:
         policy = RetryPolicy(sleep=sleep, jitter=lambda: 1.0)
         with override_allow_model_requests(True):
             with pytest.raises(ModelHTTPError, match="429"):
-                await run_agent(app.agents["tested"], context(log), policy)
+                await run_attempt(app.agents["tested"], context(log), policy)
             assert waits == []
             log = MemoryLog(log.lines)
-            outcome = await run_agent(app.agents["tested"], context(log, attempt=2), policy)
+            outcome = await run_attempt(app.agents["tested"], context(log, attempt=2), policy)
         await client.client.close()
     assert waits == [4.0, 1.0, 0.5]
     assert isinstance(outcome, Completed)

@@ -29,10 +29,10 @@ from perdure.domain.closing import closing_events
 from perdure.domain.fold import fold
 from perdure.domain.message import Message, Role
 from perdure.domain.run import PendingCall, Waiting, WaitingReason
-from perdure.execution.kinds.agent import run_agent
 from perdure.execution.log import Completed, Outcome, RunFailed
 from perdure.execution.log import RunContext as Run
 from perdure.execution.registry import App, Deps
+from tests.unit.execution.attempts import run_attempt
 from tests.unit.execution.memory_log import (
     MemoryLog,
     check_rules,
@@ -55,7 +55,7 @@ def app_of(agent: Agent[None, str] | Agent[None, object], deps: Deps | None = No
 
 
 async def run(app: App, log: MemoryLog, attempt: int = 1, **request: object) -> Outcome:
-    return await run_agent(app.agents["tested"], replace(context(log, attempt=attempt), input=request))
+    return await run_attempt(app.agents["tested"], replace(context(log, attempt=attempt), input=request))
 
 
 def calling(*names: str) -> FunctionModel:
@@ -390,7 +390,10 @@ async def test_the_conversation_and_the_system_prompt_reach_the_model() -> None:
     app.agent("tested", Agent(FunctionModel(stream_function=stream), system_prompt="You are kind."))
     said = Message(None, Role.ASSISTANT, ({"type": "text", "text": "Hi."},))
     log = MemoryLog()
-    await run_agent(app.agents["tested"], replace(context(log), messages=(user("Hello."), said, user("How are you?"))))
+    earlier = (user("Hello."), said, user("How are you?"))
+    await run_attempt(app.agents["tested"], replace(context(log), messages=earlier))
+        app.agents["tested"], replace(context(log), messages=(user("Hello."), said, user("How are you?")))
+    )
     requests = [part for message in seen if isinstance(message, ModelRequest) for part in message.parts]
     assert [part.content for part in requests if isinstance(part, SystemPromptPart | UserPromptPart)] == [
         "You are kind.",

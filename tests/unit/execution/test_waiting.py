@@ -17,10 +17,10 @@ from pydantic_ai.models.test import TestModel
 from pydantic_ai.run import AgentRunResult
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults
 
-from perdure.execution.kinds.agent import run_agent
 from perdure.execution.log import Completed, Outcome, Waiting
 from perdure.execution.registry import App
 from perdure.execution.tool_context import current_run, idempotency_key, publish
+from tests.unit.execution.attempts import run_attempt
 from tests.unit.execution.memory_log import RUN_ID, Killed, MemoryLog, check_rules, context, public, recorded, results
 
 TOOLS = [{"name": "ask", "parameters": {"type": "object"}}]
@@ -56,7 +56,7 @@ def app_of(ran: Counter[str], *capabilities: AbstractCapability[Any]) -> App:
 
 
 async def attempt(app: App, log: MemoryLog, number: int) -> Outcome:
-    return await run_agent(app.agents["tested"], replace(context(log, attempt=number), input={"tools": TOOLS}))
+    return await run_attempt(app.agents["tested"], replace(context(log, attempt=number), input={"tools": TOOLS}))
 
 
 async def parked(app: App) -> list[str]:

@@ -12,16 +12,15 @@ from perdure.execution.registry import AgentDefinition
 
 
 async def run_agent(definition: AgentDefinition, run: RunContext, policy: RetryPolicy | None = None) -> Outcome:
-    """One attempt. Everything it emitted is durable when this returns; what it raises means that the run has failed.
+    """One attempt; what it raises means that the run has failed.
 
+    What it emitted last may still be on its way when this returns: it belongs into the log together with the run's end.
     `asyncio.CancelledError` passes through: who cancels closes what is open (`closing.closing_events`).
     """
     match definition.kind:
         case "pydantic_ai":
-            outcome = await run_pydantic_agent(definition, run, policy)
+            return await run_pydantic_agent(definition, run, policy)
         case "function":
-            outcome = await run_function_agent(definition, run)
+            return await run_function_agent(definition, run)
         case _:
             assert_never(definition.kind)
-    await run.log.flush()
-    return outcome

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from inspect import isasyncgen
-from typing import Final, cast
+from typing import cast
 
 from ag_ui.core import BaseEvent, RunErrorEvent, RunFinishedEvent, RunFinishedSuccessOutcome, RunStartedEvent
 from pydantic_core import from_json, to_json
@@ -19,8 +19,6 @@ from perdure.execution.kinds.function_events import INVALID_EVENT, FunctionEvent
 from perdure.execution.log import Completed, Outcome, RunContext, RunFailed
 from perdure.execution.registry import AgentDefinition, FunctionAgent
 
-_DONE: Final = "done"
-
 
 async def run_function_agent(definition: AgentDefinition, run: RunContext) -> Outcome:
     """One attempt of a run of a function agent.
@@ -28,9 +26,6 @@ async def run_function_agent(definition: AgentDefinition, run: RunContext) -> Ou
     RUN_STARTED is the server's own and swallowed; RUN_FINISHED ends the run with its `result`; RUN_ERROR fails it.
     Raises RunFailed, or what the function raises.
     """
-    done = run.log.step(_DONE)
-    if done is not None:
-        return Completed(from_json(done))
     emitter = Emitter(run)
     await emitter.begin()
     function = cast("FunctionAgent", definition.target)
@@ -41,8 +36,7 @@ async def run_function_agent(definition: AgentDefinition, run: RunContext) -> Ou
         output = await _consume(yielded, emitter)
     emitter.check()
     await emitter.end_open()
-    await emitter.record(_DONE, to_json(output, fallback=str))
-    return Completed(output)
+    return Completed(from_json(to_json(output, fallback=str)))
 
 
 async def _consume(yielded: AsyncIterator[BaseEvent | Mapping[str, object]], emitter: Emitter) -> object:
