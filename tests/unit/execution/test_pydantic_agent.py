@@ -392,8 +392,6 @@ async def test_the_conversation_and_the_system_prompt_reach_the_model() -> None:
     log = MemoryLog()
     earlier = (user("Hello."), said, user("How are you?"))
     await run_attempt(app.agents["tested"], replace(context(log), messages=earlier))
-        app.agents["tested"], replace(context(log), messages=(user("Hello."), said, user("How are you?")))
-    )
     requests = [part for message in seen if isinstance(message, ModelRequest) for part in message.parts]
     assert [part.content for part in requests if isinstance(part, SystemPromptPart | UserPromptPart)] == [
         "You are kind.",
