@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from perdure.domain.lease import Claimed
+from perdure.domain.stored_run import Run
 
 
 class StopReason(StrEnum):
@@ -19,9 +20,13 @@ class StopReason(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """A claimed run. `stop` is set before the attempt's task is cancelled, and says why."""
+    """A claimed run, as it was when it was claimed.
+
+    `stop` is set before the attempt's task is cancelled, and says why.
+    """
 
     claimed: Claimed
+    run: Run
     stop: StopReason | None = field(default=None)
 
 

@@ -29,7 +29,6 @@ from perdure.execution.log import Completed, Outcome, RunContext, Waiting
 from perdure.execution.recorder import LeaseLost, Recorder
 from perdure.services import events as event_service
 from perdure.services import lifecycle
-from perdure.services import runs as run_service
 from perdure.services.core import Core
 from perdure.services.lifecycle import Extra, Known
 from perdure.telemetry import LogLine, TracedRun, Tracing, get_logger, run_context
@@ -69,9 +68,8 @@ class Executor:
 
     async def execute(self, attempt: Attempt) -> None:
         """Run one attempt to its end. Cancel the task (with `attempt.stop` set) to interrupt it."""
-        claimed = attempt.claimed
+        claimed, run = attempt.claimed, attempt.run
         with run_context(project_id=str(claimed.key.project_id), run_id=claimed.key.run_id, attempt=claimed.attempt):
-            run = await run_service.get(self._core, claimed.key)
             target = run.agent_id or run.target
             self._log.debug(LogLine.RUN_CLAIMED, kind=run.kind, target=target, fence=claimed.fence)
             self._core.metrics.attempt_began()

@@ -14,10 +14,12 @@ from datetime import timedelta
 from perdure.domain.errors import PerdureError, Unavailable
 from perdure.domain.ids import RunKey
 from perdure.domain.lease import Claimed, Held, Renewed
+from perdure.domain.stored_run import Run
 from perdure.execution.attempt import Attempt, Execute, StopReason
 from perdure.execution.heartbeat import Heartbeat
 from perdure.ledger.notify import CANCEL_CHANNEL, QUEUE_CHANNEL, run_of
 from perdure.services import catalog, lifecycle
+from perdure.services import runs as run_service
 from perdure.services.core import Core
 from perdure.telemetry import LogLine, get_logger
 
@@ -121,6 +123,7 @@ class Worker:
             claimed = await lifecycle.claim(
                 self._core, self.id, sorted(self._routes), free, self._options.lease_seconds
             )
+            runs = await run_service.get_many(self._core, [taken.key for taken in claimed]) if claimed else {}
         except Unavailable:
             await asyncio.sleep(_POLL_SECONDS)
             return 0
@@ -129,11 +132,12 @@ class Worker:
             await asyncio.sleep(_POLL_SECONDS)
             return 0
         for taken in claimed:
-            self._begin(taken)
+            if taken.key in runs:
+                self._begin(taken, runs[taken.key])
         return len(claimed)
 
-    def _begin(self, claimed: Claimed) -> None:
-        attempt = Attempt(claimed)
+    def _begin(self, claimed: Claimed, run: Run) -> None:
+        attempt = Attempt(claimed, run)
         task = asyncio.create_task(self._run(attempt), name=f"run-{claimed.key.run_id}")
         running = _Running(attempt, task)
         self._running[claimed.key] = running

@@ -25,6 +25,10 @@ KEYS_CHANNEL = "perdure_keys"
 CHANNELS = (LOG_CHANNEL, QUEUE_CHANNEL, CANCEL_CHANNEL, KEYS_CHANNEL)
 
 
+_GATHER_SECONDS = 0.002
+"""How long hints are gathered before they are sent."""
+
+
 class Notifier:
     """Sends hints to the other processes. What is said while one batch travels goes with the next."""
 
@@ -57,6 +61,7 @@ class Notifier:
     async def _send_all(self) -> None:
         while True:
             await self._wake.wait()
+            await asyncio.sleep(_GATHER_SECONDS)
             self._wake.clear()
             try:
                 await self._send_batch()
@@ -65,8 +70,9 @@ class Notifier:
 
     async def _send_batch(self) -> None:
         said, self._said = self._said, {}
-        for channel, items in said.items():
-            await notifications.send(self._database, channel, list(pack(self._origin, items)))
+        hints = [(channel, payload) for channel, items in said.items() for payload in pack(self._origin, items)]
+        if hints:
+            await notifications.send(self._database, hints)
 
 
 def pack(origin: str, items: Iterable[str]) -> Iterable[str]:

@@ -14,6 +14,15 @@ async def agents(core: Core) -> frozenset[str]:
     return frozenset(entry.name for entry in entries if entry.kind == "agent")
 
 
+async def has_agent(core: Core, name: str) -> bool:
+    """Whether some worker serves or served an agent of that name; a name that was found once stays known."""
+    if core.known_agents.get(name) is None:
+        if name not in await agents(core):
+            return False
+        core.known_agents.put(name, True)
+    return True
+
+
 async def register(core: Core, worker_id: str, served: Iterable[tuple[str, str]], concurrency: int) -> None:
     """A worker says what it serves: (kind, name) pairs."""
     await catalog.register(core.database, worker_id, list(served), concurrency, core.clock())

@@ -17,7 +17,8 @@ from perdure.telemetry import Metrics
 class Core:
     """The parts that services work with. `dsn` is for those who need a connection outside the event loop.
 
-    `places` remembers for administrators in which project something is (`services.scoping`).
+    `places` remembers for administrators in which project something is (`services.scoping`); `known_agents` which
+    agents there are (`services.catalog`).
     """
 
     dsn: str
@@ -29,3 +30,4 @@ class Core:
     metrics: Metrics
     clock: Clock
     places: Recent[tuple[str, ProjectId, str], ProjectId] = field(default_factory=lambda: Recent(10_000))
+    known_agents: Recent[str, bool] = field(default_factory=lambda: Recent(10_000))

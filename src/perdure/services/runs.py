@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -72,12 +73,13 @@ async def create(core: Core, project_id: ProjectId, request: RunRequest) -> Crea
     new = _new_run(core, project_id, request)
     if new.route is not None and request.kind is Kind.AGENT and new.executor is Executor.ENGINE:
         await _check_agent(core, request.agent_id or "")
-    if not await runs.create(core.database, new):
+    run = await runs.create(core.database, new)
+    if run is None:
         return await _existing(core, new, request)
     if new.route is not None:
         lifecycle.announce_queued(core, new.route)
     get_logger().debug(LogLine.RUN_CREATED, run_id=new.key.run_id, kind=new.kind, target=new.agent_id or new.target)
-    return Created(await get(core, new.key), duplicate=False)
+    return Created(run, duplicate=False)
 
 
 async def get(core: Core, key: RunKey) -> Run:
@@ -86,6 +88,11 @@ async def get(core: Core, key: RunKey) -> Run:
     if run is None:
         raise RunNotFound(f"There is no run {key.run_id}.")
     return run
+
+
+async def get_many(core: Core, keys: Sequence[RunKey]) -> dict[RunKey, Run]:
+    """Many runs by key, in one look; those that are gone are left out."""
+    return await runs.get_many(core.database, keys)
 
 
 async def get_in_conversation(core: Core, key: RunKey, conversation_id: ConversationId) -> Run:
@@ -104,8 +111,8 @@ async def list_page(
 
 
 async def _check_agent(core: Core, agent_id: str) -> None:
-    known = await catalog.agents(core)
-    if agent_id not in known:
+    if not await catalog.has_agent(core, agent_id):
+        known = await catalog.agents(core)
         names = ", ".join(sorted(known)) or "none: start a worker that serves one"
         raise AgentNotFound(f"No worker serves an agent {agent_id!r}. Known agents: {names}.")
 

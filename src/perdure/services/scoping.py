@@ -11,7 +11,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from perdure.domain.errors import NotAllowed, ProjectNotFound
-from perdure.domain.ids import ConversationId, ProjectId, RunId
+from perdure.domain.ids import ConversationId, ProjectId, RunId, RunKey
 from perdure.domain.principal import Principal, Scope
 from perdure.domain.project import Project, parse_uuid
 from perdure.services import projects as project_service
@@ -38,6 +38,12 @@ async def project_of_run(core: Core, principal: Principal, run_id: RunId) -> Pro
             return own
         core.places.put(name, place)
     return place
+
+
+def remember_run(core: Core, principal: Principal, key: RunKey) -> None:
+    """A run that was just created: its requests, which follow at once, need not look for it."""
+    if Scope.ADMIN in principal.scopes:
+        core.places.put(("run", principal.project_id, key.run_id), key.project_id)
 
 
 async def project_of_conversation(core: Core, principal: Principal, conversation_id: ConversationId) -> ProjectId:

@@ -24,9 +24,9 @@ _SQL = load("notifications")
 _RECONNECT_SECONDS = 0.5
 
 
-async def send(database: Database, channel: str, payloads: Sequence[str]) -> None:
-    """Send payloads (each shorter than MAX_PAYLOAD bytes) on a channel."""
-    await database.execute(_SQL["notify"], channel, list(payloads))
+async def send(database: Database, hints: Sequence[tuple[str, str]]) -> None:
+    """Send (channel, payload) pairs, each payload shorter than MAX_PAYLOAD bytes."""
+    await database.execute(_SQL["notify"], [channel for channel, _ in hints], [payload for _, payload in hints])
 
 
 class Listener:
@@ -63,8 +63,12 @@ class Listener:
             connection = await asyncpg.connect(
                 self._dsn, timeout=10, server_settings={"application_name": "perdure-listen"}
             )
-            for channel in self._channels:
-                await connection.add_listener(channel, self._on_notification)
+            try:
+                for channel in self._channels:
+                    await connection.add_listener(channel, self._on_notification)
+            except BaseException:
+                connection.terminate()
+                raise
         return connection
 
     def _on_notification(self, _connection: object, _pid: int, channel: str, payload: object) -> None:

@@ -55,8 +55,8 @@ class Move:
         return self.transition.state
 
 
-async def create(database: Database, run: NewRun) -> bool:
-    """Create a run; False when one of that id or Idempotency-Key exists. Raises ConversationNotFound."""
+async def create(database: Database, run: NewRun) -> Run | None:
+    """Create a run; None when one of that id or Idempotency-Key exists. Raises ConversationNotFound."""
     try:
         created = await database.fetchrow(
             _SQL["create_run"],
@@ -69,7 +69,7 @@ async def create(database: Database, run: NewRun) -> bool:
         )  # fmt: skip
     except asyncpg.ForeignKeyViolationError as error:
         raise ConversationNotFound(f"There is no conversation {run.conversation_id}.") from error
-    return created is not None
+    return None if created is None else _as_created(run, RunId(created["root_run_id"]))
 
 
 async def get(database: Database, key: RunKey) -> Run | None:
@@ -147,6 +147,47 @@ async def move(database: Database, wanted: Move, now_ms: int) -> Moved | None:
 def at(ms: int) -> datetime:
     """Integer milliseconds as the datetime that the store takes."""
     return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def _as_created(new: NewRun, root_run_id: RunId) -> Run:
+    """The run as it has just been written."""
+    running = new.status is Status.RUNNING
+    return Run(
+        project_id=new.key.project_id,
+        run_id=new.key.run_id,
+        kind=new.kind,
+        owner_kind=new.owner_kind,
+        owner_id=new.owner_id,
+        agent_id=new.agent_id,
+        target=new.target,
+        parent_run_id=new.parent_run_id,
+        root_run_id=root_run_id,
+        conversation_id=new.conversation_id,
+        message_id=new.message_id,
+        batch_id=new.batch_id,
+        tags=new.tags,
+        spec=new.spec,
+        input=None if new.input is None else new.input.decode(),
+        output=None,
+        error=None,
+        metadata=None if new.metadata is None else new.metadata.decode(),
+        created_by=new.created_by,
+        request_hash=new.request_hash,
+        created_at=new.created_at,
+        started_at=new.created_at if running else None,
+        completed_at=None,
+        updated_at=new.created_at,
+        status=new.status,
+        executor=new.executor,
+        revision=0,
+        attempt=1 if running else 0,
+        fence=0,
+        cancelling=False,
+        waiting=None,
+        latest_event_id=0,
+        latest_external_sequence=0,
+        last_ts=0,
+    )
 
 
 def _run_or_none(row: asyncpg.Record | None) -> Run | None:

@@ -43,7 +43,9 @@ async def create_run(request: Request) -> Response:
     body = parse_create(await read_body(request, BODY_BYTES))
     wanted = run_request(body, idempotency_key=_idempotency_key(request), created_by=principal.subject)
     project_id = await scoping.project_for_owner(core, principal, wanted.owner_kind, wanted.owner_id)
-    return json_answer(accepted(await runs.create(core, project_id, wanted)), 202)
+    created = await runs.create(core, project_id, wanted)
+    scoping.remember_run(core, principal, created.run.key)
+    return json_answer(accepted(created), 202)
 
 
 async def get_run(request: Request) -> Response:

@@ -9,7 +9,7 @@ WITH created AS (
             $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20::timestamptz,
             CASE WHEN $15 = 'running' THEN $20::timestamptz END, $20::timestamptz)
     ON CONFLICT DO NOTHING
-    RETURNING project_id, run_id, conversation_id, message_id, agent_id, status, created_at
+    RETURNING project_id, run_id, root_run_id, conversation_id, message_id, status, created_at
 ), conversation AS (
     INSERT INTO conversations (project_id, id, created_at, updated_at)
     SELECT project_id, conversation_id, created_at, created_at FROM created WHERE $21
@@ -26,7 +26,7 @@ WITH created AS (
     INSERT INTO run_queue (project_id, run_id, route, priority, available_at)
     SELECT project_id, run_id, $23, $24, created_at FROM created WHERE $23::text IS NOT NULL
 )
-SELECT run_id FROM created;
+SELECT root_run_id FROM created;
 
 -- name: get_run
 -- One run, whole.
