@@ -93,7 +93,8 @@ class Log:
                 return None
             tail = self.events[sent.event_id :]
             shared = min(len(tail), len(sent.batch))
-            return shared if tail[:shared] == list(sent.batch[:shared]) else None
+            same = all(was.line == new.line for was, new in zip(tail, sent.batch, strict=False))  # whoever wrote it
+            return shared if same else None
         return self._stored_from_outside(sent.batch, sent.external or 0)
 
     def _stored_from_outside(self, batch: Sequence[Event], expected: int) -> int | None:

@@ -238,7 +238,8 @@ class LogFold:
                 if call.result == message_id:
                     call.result = None
         for call_id in call_ids if isinstance(call_ids, list) else ():
-            self._calls.pop(call_id, None)
+            if isinstance(call_id, str):
+                self._calls.pop(call_id, None)
 
     def _run_waiting(self, value: Mapping[str, object]) -> None:
         calls = value.get("calls")

@@ -212,13 +212,14 @@ def _finish(state: RunState, command: Finish, names: RunNames) -> Transition | N
     if not _holds(state, command.fence):
         return None
     after = replace(state, status=command.status, waiting=None, cancelling=False)
+    closed = _closed_calls(state)
     if command.status is Status.COMPLETED:
         event: dict[str, object] = {"type": RUN_FINISHED, "threadId": names.thread_id, "runId": names.run_id}
         if command.metadata is not None:
             event["metadata"] = command.metadata
-        return Transition(after, (event,), QueueOp.REMOVE)
+        return Transition(after, (*closed, event), QueueOp.REMOVE)
     error = command.error or _default_error(command.status)
-    return Transition(after, (_error_event(error),), QueueOp.REMOVE, error=error)
+    return Transition(after, (*closed, _error_event(error)), QueueOp.REMOVE, error=error)
 
 
 def _default_error(status: Status) -> RunError:
@@ -240,15 +241,14 @@ def _cancel(state: RunState, command: Cancel) -> Transition | None:
         return Transition(replace(state, cancelling=True), (event,), QueueOp.CANCEL)
     error = RunError(command.reason, "CANCELLED")
     after = replace(state, status=Status.CANCELLED, waiting=None, cancelling=False, fence=state.fence + 1)
+    return Transition(after, (*_closed_calls(state), _error_event(error)), QueueOp.REMOVE, error=error)
+
+
+def _closed_calls(state: RunState) -> tuple[dict[str, object], ...]:
+    """Results of the tool calls that nobody will answer any more: the conversation stays usable."""
+    content = "The run ended before this call was answered."
     calls = state.waiting.calls if state.waiting is not None else ()
-    closed = tuple(closed_call(call.id) for call in calls)
-    return Transition(after, (*closed, _error_event(error)), QueueOp.REMOVE, error=error)
-
-
-def closed_call(tool_call_id: str) -> dict[str, object]:
-    """The result of a tool call that nobody will answer any more: the conversation stays usable after a cancel."""
-    content = "The run was cancelled before this call was answered."
-    return {**_result_event(tool_call_id, content, is_error=True), "cancelled": True}
+    return tuple({**_result_event(call.id, content, is_error=True), "cancelled": True} for call in calls)
 
 
 def _result_event(tool_call_id: str, content: str, *, is_error: bool) -> dict[str, object]:

@@ -13,12 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ag_ui.core import EventType
-
-from perdure.domain.closing import closing_events
 from perdure.domain.errors import RunNotFound, Unavailable
 from perdure.domain.event import Append, Appended, Segment, segment_of
-from perdure.domain.fold import LogFold
 from perdure.domain.ids import RunKey
 from perdure.domain.lease import Claimed, Held
 from perdure.domain.run import Cancel, Command, Finish, RunNames, RunState, Start, Status, Yield
@@ -27,11 +23,14 @@ from perdure.domain.transitions import QueueOp, Transition, decide
 from perdure.ledger.notify import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, run_item
 from perdure.ledger.replay import rest_of, stored_part
 from perdure.services.core import Core
-from perdure.store import run_events, run_queue, runs
+from perdure.services.open_ends import OpenEnds
+from perdure.store import run_queue, runs
 from perdure.store.runs import Move, Moved
 from perdure.telemetry import LogLine, get_logger
 
 _TRIES = 50
+_TIDY_TRIES = 10
+"""How often the end of a run whose log grows meanwhile waits for what has just come, to close that too."""
 _CHILDREN_PER_PAGE = 200
 
 
@@ -75,6 +74,7 @@ async def apply(
 ) -> Applied:
     """Do `command` to the run, or nothing where its state does not allow it. Raises RunNotFound, Unavailable."""
     believed = known
+    open_ends = OpenEnds(core, key)
     for tries in range(_TRIES):
         sure = believed is None
         if believed is None:
@@ -83,10 +83,11 @@ async def apply(
         if transition is None and sure:
             return Applied(None, None)
         if transition is not None:
-            closing = () if extra.closed else await _closing(core, key, believed.state, transition)
+            closing, log_end = ((), None) if extra.closed else await open_ends.close(transition, extra.before)
             segments = (*extra.before, *closing, *_own_segments(transition))
             move = Move(
                 key, believed.revision, transition, segments, believed.route,
+                expected_event_id=log_end if tries < _TIDY_TRIES else None,
                 output=extra.output, metadata=extra.metadata, input=extra.input,
             )  # fmt: skip
             moved = await runs.move(core.database, move, core.clock())
@@ -198,22 +199,6 @@ def announce_queued(core: Core, route: str) -> None:
     """Wake idle workers that serve a route, here and elsewhere."""
     core.router.heard_here(QUEUE_CHANNEL, [route])
     core.notifier.say(QUEUE_CHANNEL, (route,))
-
-
-async def _closing(core: Core, key: RunKey, state: RunState, transition: Transition) -> tuple[Segment, ...]:
-    """What ends the open messages and tool calls of a run that fails or is cancelled: its conversation stays usable."""
-    if transition.state.status not in (Status.CANCELLED, Status.FAILED):
-        return ()
-    log = LogFold()
-    async for line in run_events.lines(core.database, key, external=True):
-        log.add(line)
-    closed_anyway = {call.id for call in state.waiting.calls} if state.waiting is not None else frozenset()
-    events = [
-        event.model_dump(mode="json", by_alias=True)
-        for event in closing_events(log.past(), transition.state.status.value)
-        if not (event.type == EventType.TOOL_CALL_RESULT and getattr(event, "tool_call_id", None) in closed_anyway)
-    ]
-    return (segment_of(events),) if events else ()
 
 
 def _own_segments(transition: Transition) -> tuple[Segment, ...]:
