@@ -64,7 +64,7 @@ def plain(ctx: RunContext) -> None:
 )
 def test_what_is_no_agent(value: object, what: str) -> None:
     with pytest.raises(TypeError, match=what):
-        App().agent("a", value)  # type: ignore[call-overload]
+        App().agent("a", value)  # type: ignore[call-overload]  # what a user may do wrong
 
 
 def test_a_function_takes_no_dependencies() -> None:
