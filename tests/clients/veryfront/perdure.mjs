@@ -1,0 +1,79 @@
+// The server under test, and what the client has no function for.
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import "veryfront/agent"; // also registers the validator of answers that all of the client's parts need
+
+export const apiUrl = process.env.PERDURE_URL;
+export const authToken = process.env.PERDURE_KEY;
+export const projectId = process.env.PERDURE_PROJECT;
+export const folder = process.env.PERDURE_FOLDER;
+export const api = { apiUrl, authToken };
+
+/** A request of our own; any answer but a success is an error. */
+export async function call(method, path, body) {
+  const response = await fetch(`${apiUrl}${path}`, {
+    method,
+    headers: { Authorization: `Bearer ${authToken}`, "Content-Type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const text = await response.text();
+  assert.ok(response.ok, `${method} ${path}: ${response.status} ${text}`);
+  return JSON.parse(text);
+}
+
+/** The id of a conversation that there was not before. */
+export async function newConversation() {
+  const created = await call("POST", "/runs", {
+    kind: "agent",
+    owner: { kind: "project", id: projectId },
+    conversation_mode: "create_new",
+    public_id: newId(),
+    request: { mode: "agent", agent_id: "elsewhere", initial_status: "running" },
+  });
+  return created.conversation_id;
+}
+
+export const newId = () => `run_${randomUUID()}`;
+
+/** The payloads of all public events of a run, read in small pages with the client. */
+export async function eventsOf(client, runId, limit = 7) {
+  const found = [];
+  let after = 0;
+  for (;;) {
+    const page = await client.events(runId, { afterEventId: after, limit });
+    for (const event of page.data) {
+      assert.ok(event.event_id > after, "event ids grow");
+      assert.equal(event.event_type, event.payload.type);
+      after = event.event_id;
+      found.push(event.payload);
+    }
+    if (page.page_info.next === null) return found;
+    assert.equal(Number(page.page_info.next), after);
+  }
+}
+
+/** Wait until `check()` is true. */
+export async function eventually(check, what, seconds = 20) {
+  const end = Date.now() + seconds * 1000;
+  while (!(await check())) {
+    assert.ok(Date.now() < end, `not within ${seconds} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Have the server killed and started again. */
+export async function restartServer() {
+  writeFileSync(join(folder, "restart"), "");
+  await eventually(() => existsSync(join(folder, "restarted")), "the server is back", 30);
+  rmSync(join(folder, "restarted"));
+}
+
+/** An event of text, one of its kind. */
+export const text = (number) => ({
+  type: "TEXT_MESSAGE_CONTENT",
+  messageId: "m",
+  contentId: "c",
+  delta: `word ${number} `,
+});
