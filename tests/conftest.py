@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[name]
     pydantic_ai.models.ALLOW_MODEL_REQUESTS = False
     # Unconfigured, structlog draws every local variable of a traceback, which takes seconds.
-    configure_logging(level="error", pretty=False, stream=sys.__stderr__ or sys.stderr)
+    configure_logging(level="warning", pretty=False, stream=sys.__stderr__ or sys.stderr)
     if config.option.basetemp is None:
         config.stash[_SCRATCH] = scratch = Scratch()
         config.option.basetemp = str(scratch.folder / "tmp")
