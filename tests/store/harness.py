@@ -28,6 +28,9 @@ from perdure.telemetry import Metrics
 PROJECT = ProjectId(UUID(int=1))
 START_MS = 1_700_000_000_000
 ROUTE = "agent:echo"
+"""Where the runs that an engine executes are queued."""
+EXTERNAL_ROUTE = "external:echo"
+"""Where the runs of external workers are queued."""
 WAIT_SECONDS = 20.0
 """How long a test waits for what must happen, before it fails."""
 
@@ -107,7 +110,7 @@ _run_numbers = count(1)
 async def new_run(
     core: Core, *, executor: Executor = Executor.CALLER, status: Status = Status.RUNNING, run_id: str | None = None
 ) -> RunKey:
-    """A run of the project PROJECT; one that an engine or an external worker executes is queued on ROUTE."""
+    """A run of the project PROJECT, queued where it is for an engine or an external worker."""
     async with core.database.connection() as connection:
         await connection.execute(
             "INSERT INTO projects (id, slug, name, created_at) VALUES ($1, 'p', 'P', now()) ON CONFLICT DO NOTHING",
@@ -127,7 +130,7 @@ async def new_run(
             request_hash=b"",
             created_at=runs.at(core.clock()),
             agent_id="echo",
-            route=None if executor is Executor.CALLER else ROUTE,
+            route={Executor.ENGINE: ROUTE, Executor.EXTERNAL: EXTERNAL_ROUTE}.get(executor),
         ),
     )
     assert created

@@ -27,7 +27,7 @@ from perdure.ledger.intake import parse_append
 from perdure.services import control, events, lifecycle
 from perdure.services import runs as run_service
 from perdure.services.core import Core
-from tests.store.harness import PROJECT, ROUTE, WAIT_SECONDS, events_of, new_run, server, whole_log
+from tests.store.harness import EXTERNAL_ROUTE, PROJECT, ROUTE, WAIT_SECONDS, events_of, new_run, server, whole_log
 
 CALL = Waiting(WaitingReason.TOOL, (PendingCall("c", "ask"),))
 
@@ -189,13 +189,13 @@ async def test_an_external_workers_run(database: str) -> None:
         unclaimed, claimed = [await new_run(core, executor=Executor.EXTERNAL, status=Status.PENDING) for _ in range(2)]
         await from_outside(core, unclaimed, 1)
         assert (await run_service.get(core, unclaimed)).executor is Executor.CALLER
-        (lease,) = await lifecycle.claim(core, "w", [ROUTE], 5, 30)
+        (lease,) = await lifecycle.claim(core, "w", [EXTERNAL_ROUTE], 5, 30)
         assert lease.key == claimed
         await from_outside(core, claimed, 1)
         await lifecycle.give_back(core, Held(claimed, lease.fence), "lost")
         with pytest.raises(NotStarted):
             await from_outside(core, claimed, 2)
-        assert [run.key for run in await lifecycle.claim(core, "w", [ROUTE], 5, 30)] == [claimed]
+        assert [run.key for run in await lifecycle.claim(core, "w", [EXTERNAL_ROUTE], 5, 30)] == [claimed]
 
 
 # ── replays that a model would rarely draw ──

@@ -65,9 +65,12 @@ park          running                     caller engine external waiting   =    
 answer        waiting                     engine external        pending   =      2 3 enqueue TOOL_CALL_RESULT
 answer        waiting                     caller                 running   =      2 3 keep    TOOL_CALL_RESULT
 signal        pending running waiting     caller engine external =         =      2 3 keep    CUSTOM
-complete      pending running waiting     caller engine external completed =      2 3 remove  RUN_FINISHED
-fail          pending running waiting     caller engine external failed    =      2 3 remove  RUN_ERROR
-abort         pending running waiting     caller engine external cancelled =      2 3 remove  RUN_ERROR
+complete      pending running             caller engine external completed =      2 3 remove  RUN_FINISHED
+complete      waiting                     caller engine external completed =      2 3 remove  TOOL_CALL_RESULT,RUN_FINISHED
+fail          pending running             caller engine external failed    =      2 3 remove  RUN_ERROR
+fail          waiting                     caller engine external failed    =      2 3 remove  TOOL_CALL_RESULT,RUN_ERROR
+abort         pending running             caller engine external cancelled =      2 3 remove  RUN_ERROR
+abort         waiting                     caller engine external cancelled =      2 3 remove  TOOL_CALL_RESULT,RUN_ERROR
 worker-fails  running                     caller engine external failed    =      2 3 remove  RUN_ERROR
 cancel        pending                     caller engine external cancelled =      2 4 remove  RUN_ERROR
 cancel        waiting                     caller engine external cancelled =      2 4 remove  TOOL_CALL_RESULT,RUN_ERROR
