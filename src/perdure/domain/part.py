@@ -79,6 +79,9 @@ PART_MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
 _AG_UI_MEDIA: Final = MappingProxyType({"image": "image", "audio": "file", "video": "file", "document": "file"})
 """AG-UI's media parts and what each becomes."""
 
+PART_TYPES: Final = tuple(sorted({*PART_MEMBERS, *_AG_UI_MEDIA}))
+"""Every `type` that a caller's part may have."""
+
 _SOURCES: Final = MappingProxyType({"data": "data", "url": "url", "file": "file_id"})
 """AG-UI's types of source and the member of `_WHERE` that takes the value."""
 
@@ -98,7 +101,7 @@ def _part(part: object, pointer: str) -> Part:
         refuse(pointer, "an object with a `type`", part)
     type_ = part.get("type")
     if not isinstance(type_, str) or (type_ not in PART_MEMBERS and type_ not in _AG_UI_MEDIA):
-        refuse(f"{pointer}/type", one_of(sorted({*PART_MEMBERS, *_AG_UI_MEDIA})), type_, missing="type" not in part)
+        refuse(f"{pointer}/type", one_of(PART_TYPES), type_, missing="type" not in part)
     if type_ not in PART_MEMBERS or (type_ in _AG_UI_MEDIA and "source" in part):
         return _ag_ui_media(part, _AG_UI_MEDIA[type_], pointer)
     members = PART_MEMBERS[type_]

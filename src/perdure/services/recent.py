@@ -29,6 +29,10 @@ class Recent(Generic[K, V]):
             del self._values[next(iter(self._values))]
         self._values[key] = value
 
+    def forget(self, key: K) -> None:
+        """Forget one value, if it is there."""
+        self._values.pop(key, None)
+
     def clear(self) -> None:
         """Forget everything."""
         self._values.clear()

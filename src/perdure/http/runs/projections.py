@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from perdure.domain.event import Appended
@@ -45,6 +46,11 @@ class Projections:
         if known is None or known.revision != appended.revision:
             known = self._put(await run_service.get(core, key))
         return with_counters(known.head, appended.latest_event_id, appended.latest_external_sequence)
+
+    def forget(self, keys: Iterable[RunKey]) -> None:
+        """Forget runs that are gone."""
+        for key in keys:
+            self._known.forget(key)
 
     def _put(self, run: Run) -> _Known:
         known = _Known(run.conversation_id, run.revision, projection_head(run))
