@@ -1,0 +1,60 @@
+// A bad network between the client and the server.
+import { createServer } from "node:http";
+import { apiUrl } from "./perdure.mjs";
+
+/**
+ * A proxy whose `fate(request)` decides what becomes of each request: "pass"; "lose answer": the server has done its work
+ * and the client never hears of it; "cut answer": half of it arrives; "lose request": the server never hears of it.
+ * `seen` is the list of requests, with the `status` of the server's answer where there was one.
+ */
+export async function startProxy(fate = () => "pass") {
+  const proxy = { fate, seen: [] };
+  const server = createServer(async (request, response) => {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const body = Buffer.concat(chunks).toString();
+    const entry = { method: request.method, path: request.url, body: body === "" ? undefined : JSON.parse(body) };
+    proxy.seen.push(entry);
+    const decided = proxy.fate(entry);
+    if (decided === "lose request") return request.socket.destroy();
+    let answer;
+    let bytes;
+    try {
+      const { authorization } = request.headers;
+      answer = await fetch(`${apiUrl}${request.url}`, {
+        method: request.method,
+        headers: { authorization, "content-type": "application/json" },
+        body: body === "" ? undefined : body,
+      });
+      bytes = Buffer.from(await answer.arrayBuffer());
+    } catch {
+      return request.socket.destroy(); // the server is down
+    }
+    entry.status = answer.status;
+    if (decided === "lose answer") return request.socket.destroy();
+    response.writeHead(answer.status, {
+      "content-type": answer.headers.get("content-type"),
+      "content-length": bytes.length,
+    });
+    if (decided === "cut answer") {
+      return response.write(bytes.subarray(0, bytes.length / 2), () => request.socket.destroy());
+    }
+    response.end(bytes);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  proxy.url = `http://127.0.0.1:${server.address().port}`;
+  proxy.close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  return proxy;
+}
+
+/** Numbers from 0 to 1, the same ones for the same seed. */
+export function random(seed) {
+  let state = seed;
+  return () => {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return state / 2_147_483_648;
+  };
+}
