@@ -47,7 +47,7 @@ def away_is_unavailable() -> Iterator[None]:
         yield
     except _AWAY as error:
         if isinstance(error, ValueError):
-            raise  # how the driver calls a value that it cannot send: trying again is no use
+            raise  # the URL is wrong: trying again is no use
         raise Unavailable(f"The database is not answering ({type(error).__name__}). Try again.") from error
 
 
