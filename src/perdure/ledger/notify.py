@@ -65,8 +65,8 @@ class Notifier:
             self._wake.clear()
             try:
                 await self._send_batch()
-            except PerdureError as error:
-                get_logger().warning(LogLine.NOTIFY_FAILED, error=error.detail)
+            except Exception as error:
+                get_logger().warning(LogLine.NOTIFY_FAILED, error=str(error))
 
     async def _send_batch(self) -> None:
         said, self._said = self._said, {}
@@ -96,13 +96,13 @@ def unpack(payload: str) -> tuple[str, list[str]]:
 
 
 def run_item(key: RunKey) -> str:
-    """A run as an item. Run ids hold no line breaks."""
-    return f"{key.project_id}/{key.run_id}"
+    """A run as an item, which holds no line break (a run id may: callers choose it)."""
+    return f"{key.project_id}/{key.run_id}".replace("%", "%25").replace("\n", "%0A")
 
 
 def run_of(item: str) -> RunKey | None:
     """The run that an item names; None for anything else."""
-    project, _, run_id = item.partition("/")
+    project, _, run_id = item.replace("%0A", "\n").replace("%25", "%").partition("/")
     try:
         return RunKey(ProjectId(UUID(project)), RunId(run_id))
     except ValueError:
