@@ -104,6 +104,12 @@ HOT = [
         frozenset({"run_queue_due"}), 1000,
     ),
     Hot("run_queue", "claim_runs", [["agent:none"], NOW, 10, "w", NOW, START_MS], frozenset({"run_queue_due"}), 40),
+    Hot(
+        "run_queue", "claim_external_run",
+        [PROJECT, ["external:kind", "external:kind:key"], NOW, "w", NOW, START_MS],
+        frozenset({"run_queue_due_external"}), 60,
+    ),
+    Hot("run_queue", "renew_lease", [*FOLLOWED, "worker-42", NOW], frozenset({"run_queue_pkey"}), 20),
     Hot("run_queue", "renew_leases", ["worker-07", NOW], frozenset({"run_queue_owners"}), 300),
     Hot("run_queue", "expired_leases", [NOW, 500], frozenset({"run_queue_leases"}), 20),
     Hot("run_queue", "overdue_cancels", [NOW, 500], frozenset({"run_queue_cancels"}), 20),

@@ -84,6 +84,12 @@ class AgentNotFound(NotFound):
     code = "agent_not_found"
 
 
+class WorkerNotFound(NotFound):
+    """There is no such worker: register again."""
+
+    code = "worker_not_found"
+
+
 class Conflict(PerdureError):
     """The request contradicts what is stored."""
 
@@ -112,6 +118,12 @@ class RunIsTerminal(Conflict):
     """The run has ended. Restart it to go on."""
 
     code = "run_is_terminal"
+
+
+class LeaseLost(Conflict):
+    """The worker does not hold this run: its lease has expired, or the run has ended."""
+
+    code = "lease_lost"
 
 
 class ToolResultConflict(Conflict):

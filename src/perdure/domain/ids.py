@@ -11,6 +11,7 @@ ProjectId = NewType("ProjectId", UUID)
 ConversationId = NewType("ConversationId", UUID)
 MessageId = NewType("MessageId", UUID)
 KeyId = NewType("KeyId", UUID)
+WorkerId = NewType("WorkerId", UUID)
 RunId = NewType("RunId", str)
 
 Clock = Callable[[], int]

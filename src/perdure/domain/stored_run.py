@@ -154,10 +154,18 @@ class RunFilter:
 
 
 def route_of(kind: Kind, agent_id: str | None, target: str | None, spec: RunSpec) -> str:
-    """The queue of a run: `agent:<name>`, `task:<name>` …; an external worker's is `external:<implementation kind>`."""
+    """The queue of a run: `agent:<name>`, `task:<name>` …; an external worker's is `external_route`'s."""
     if spec.implementation_kind is not None:
-        return f"external:{spec.implementation_kind}"
+        return external_route(spec.implementation_kind, spec.worker_key)
     if kind is Kind.AGENT:
         return f"agent:{agent_id}"
     name = target or ""
     return name if name.startswith(f"{kind}:") else f"{kind}:{name}"
+
+
+def external_route(implementation_kind: str, worker_key: str | None) -> str:
+    """The queue of external workers: `external:<kind>`, or `external:<kind>:<key>` for a run that names a worker_key.
+
+    A kind holds no colon (seed 002), so the two never meet.
+    """
+    return f"external:{implementation_kind}" + (f":{worker_key}" if worker_key is not None else "")

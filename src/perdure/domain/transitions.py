@@ -126,13 +126,19 @@ def started_events(attempt: int, names: RunNames) -> tuple[dict[str, object], ..
     """The events of a claim: RUN_STARTED opens the first attempt, later ones are announced."""
     if attempt == 1:
         return ({"type": RUN_STARTED, "threadId": names.thread_id, "runId": names.run_id},)
-    return (custom("perdure.run.attempt", {"attempt": attempt}),)
+    return (_attempt_event(attempt),)
+
+
+def _attempt_event(attempt: int) -> dict[str, object]:
+    return custom("perdure.run.attempt", {"attempt": attempt})
 
 
 def _claim(state: RunState, names: RunNames) -> Transition | None:
     if state.executor is Executor.CALLER:
         return None
     after = replace(state, status=Status.RUNNING, attempt=state.attempt + 1, fence=state.fence + 1)
+    if state.executor is Executor.EXTERNAL:
+        return Transition(after, (_attempt_event(after.attempt),), started=True)  # it writes RUN_STARTED itself
     return Transition(after, started_events(after.attempt, names), started=True)
 
 

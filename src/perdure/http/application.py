@@ -26,6 +26,7 @@ from perdure.http.runs.projections import Projections
 from perdure.services.authentication import Authenticator
 from perdure.services.core import Core
 from perdure.services.health import Health
+from perdure.services.queue_watch import QueueWatch
 
 _MAX_BODY: Final = 1024 * 1024
 """Bytes of a body on a route of the framework's; the others know their own limits."""
@@ -96,6 +97,7 @@ def create_app(
     app.state.health = health_watch
     app.state.settings = settings if settings is not None else HttpSettings()
     app.state.projections = Projections()
+    app.state.queue_watch = QueueWatch(core.router)
     return app
 
 

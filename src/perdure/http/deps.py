@@ -38,7 +38,7 @@ async def principal_of(request: Request, scope: Scope | None = None) -> Principa
     sent, the first counts.
     """
     authenticator: Authenticator = request.app.state.authenticator
-    presented, bearer = _presented(request)
+    presented, bearer = presented_by(request)
     principal = await authenticator.authenticate(presented, bearer=bearer)
     if scope is not None and not principal.may(scope):
         raise NotAllowed(f"This needs the scope `{scope}`, which your key or token does not hold.")
@@ -68,8 +68,8 @@ Administrator = Annotated[Principal, Depends(require(Scope.ADMIN))]
 """Whoever may do everything, in every project."""
 
 
-def _presented(request: Request) -> tuple[bytes, bool]:
-    """The bytes of the key or token as they were sent, and whether as a Bearer token."""
+def presented_by(request: Request) -> tuple[bytes, bool]:
+    """The bytes of the key or token as they were sent, and whether as a Bearer token. Raises NotAuthenticated."""
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and credential.strip():
         return credential.strip().encode("latin-1"), True

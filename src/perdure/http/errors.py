@@ -23,6 +23,7 @@ from perdure.domain.errors import (
     EventTooLarge,
     IdempotencyKeyReused,
     InvalidRequest,
+    LeaseLost,
     NotAllowed,
     NotAuthenticated,
     NotFound,
@@ -37,6 +38,7 @@ from perdure.domain.errors import (
     ToolResultNotWaiting,
     Unavailable,
     WaitingRun,
+    WorkerNotFound,
 )
 from perdure.domain.json_text import pointer_token
 from perdure.http.json_schema import JsonSchema, integer, members, text
@@ -67,7 +69,9 @@ _STATUSES: Final[Mapping[type[PerdureError], Mapped]] = MappingProxyType(
         NotAllowed: Mapped(403, "Use a key or token that holds the scope which this route needs."),
         NotFound: Mapped(404),
         AgentNotFound: Mapped(404, "Start a worker that serves the agent, or send initial_status `running`."),
+        WorkerNotFound: Mapped(404, "Register the worker again, and go on with the id and token of the answer."),
         Conflict: Mapped(409),
+        LeaseLost: Mapped(409, "Stop working on the run; claim another."),
         RunExists: Mapped(409, "Choose another public_id."),
         IdempotencyKeyReused: Mapped(409, "Use a new Idempotency-Key for a new request."),
         RunNotTerminal: Mapped(409, "Wait for the run to end, or cancel it first."),

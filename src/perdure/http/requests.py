@@ -21,6 +21,9 @@ T = TypeVar("T")
 MAX_BODY: Final = 1024 * 1024
 """Bytes of an ordinary body."""
 
+FENCE_HEADER: Final = "X-Perdure-Fence"
+
+_FENCE: Final = re.compile(r"[0-9]{1,9}")
 _INTEGER: Final = re.compile(r"[0-9]{1,18}")
 _MAX_ID: Final = 128
 
@@ -117,6 +120,16 @@ def time_query(request: Request, name: str) -> datetime | None:
         return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise InvalidRequest(f"The query parameter `{name}` must be a time in ISO 8601.") from None
+
+
+def fence_of(request: Request) -> int | None:
+    """The fence of the claim that an external worker writes under. Raises InvalidRequest."""
+    value = request.headers.get(FENCE_HEADER)
+    if value is None:
+        return None
+    if not _FENCE.fullmatch(value):
+        raise InvalidRequest(f"The header {FENCE_HEADER} must be the `fence` of your claim: an integer.")
+    return int(value)
 
 
 def cursor_of(value: str, name: str) -> int:

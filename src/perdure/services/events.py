@@ -26,13 +26,18 @@ class Page:
     more: bool
 
 
-async def append(core: Core, key: RunKey, incoming: Incoming) -> Appended:
-    """Append events of an outside writer (veryfront.md 2.1). Raises what `Appender.append` raises but NotStarted."""
+async def append(core: Core, key: RunKey, incoming: Incoming, fence: int | None = None) -> Appended:
+    """Append events of an outside writer (veryfront.md 2.1). Raises what `Appender.append` raises.
+
+    `fence`: of the claim that an external worker writes under. NotStarted comes only where the run waits for the next
+    worker: what is appended then is the former worker's.
+    """
     wanted = Append(
         key,
         incoming.segments,
         expected_event_id=incoming.expected_event_id,
         expected_external_sequence=incoming.expected_external_sequence,
+        fence=fence,
     )
     for _ in range(_START_TRIES):
         try:

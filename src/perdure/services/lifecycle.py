@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from perdure.domain.errors import RunNotFound, Unavailable
 from perdure.domain.event import Append, Appended, Segment, segment_of
-from perdure.domain.ids import RunKey
+from perdure.domain.ids import ProjectId, RunKey
 from perdure.domain.lease import Claimed, Held
 from perdure.domain.run import Cancel, Command, Finish, RunNames, RunState, Start, Status, Yield
 from perdure.domain.stored_run import Run, RunFilter
@@ -123,7 +123,21 @@ async def claim(core: Core, worker_id: str, routes: Sequence[str], limit: int, l
     """Take up to `limit` due runs for a worker. Each is running, leased and fenced when this returns."""
     now = core.clock()
     expires = runs.at(now) + timedelta(seconds=lease_seconds)
-    claimed = await run_queue.claim(core.database, worker_id, routes, limit, now, expires)
+    return _taken(core, await run_queue.claim(core.database, worker_id, routes, limit, now, expires), now)
+
+
+async def claim_external(
+    core: Core, project_id: ProjectId, worker_id: str, routes: Sequence[str], lease_seconds: float
+) -> Claimed | None:
+    """Take one due run of a project for an external worker; None where there is none."""
+    now = core.clock()
+    expires = runs.at(now) + timedelta(seconds=lease_seconds)
+    claimed = await run_queue.claim_external(core.database, project_id, worker_id, routes, now, expires)
+    return next(iter(_taken(core, claimed, now)), None)
+
+
+def _taken(core: Core, claimed: list[Claimed], now: int) -> list[Claimed]:
+    """Tell everybody who follows the runs, and count them."""
     if claimed:
         keys = [taken.key for taken in claimed]
         core.hub.grew(keys)

@@ -20,7 +20,7 @@ from perdure.domain.stored_run import Run
 from perdure.http.context import core_of, settings_of
 from perdure.http.json_schema import JsonSchema, anything, boolean, members, text
 from perdure.http.operations import Answer, Body, Operation, json_answer
-from perdure.http.requests import read_as, read_body, read_checked
+from perdure.http.requests import fence_of, read_as, read_body, read_checked
 from perdure.http.runs.control_schemas import (
     CANCEL,
     COMPLETE,
@@ -37,6 +37,7 @@ from perdure.http.runs.control_schemas import (
     restart_schema,
     resume_schema,
 )
+from perdure.http.runs.events_routes import fence_parameter
 from perdure.http.runs.mapping import canonical
 from perdure.http.runs.response_schemas import canonical_run_schema
 from perdure.http.runs.routes import key_of
@@ -82,7 +83,7 @@ async def complete_run(request: Request) -> Response:
     key = await key_of(request, Scope.RUNS_WRITE)
     body = read_as(await read_body(request, _MAX_COMPLETE), CompleteBody, COMPLETE)
     metadata = None if body.metadata is None else msgspec.json.encode(body.metadata).decode()
-    command = Finish(body.status, _error(body), metadata=body.metadata)
+    command = Finish(body.status, _error(body), fence_of(request), metadata=body.metadata)
     completed, run = await lifecycle.finish(core_of(request), key, command, Extra(metadata=metadata))
     return json_answer({"completed": completed, "run": canonical(run)})
 
@@ -164,6 +165,7 @@ COMPLETE_RUN: Final = Operation(
     tag="control",
     summary="End a run that the caller executes",
     scope=Scope.RUNS_WRITE,
+    parameters=(fence_parameter(),),
     body=Body(complete_schema()),
     answers={
         200: Answer("The run as it is now.", _run_and("completed", "False when it had ended with another status."))

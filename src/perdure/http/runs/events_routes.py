@@ -14,7 +14,7 @@ from perdure.domain.stored_run import Run
 from perdure.http.context import core_of, settings_of
 from perdure.http.json_schema import JsonSchema, array, integer, members, nullable, text
 from perdure.http.operations import Answer, Body, Operation, header, query, raw_answer
-from perdure.http.requests import conversation_id_of, integer_query, read_body
+from perdure.http.requests import FENCE_HEADER, conversation_id_of, fence_of, integer_query, read_body
 from perdure.http.runs.mapping import events_page, projection
 from perdure.http.runs.projections import Projections
 from perdure.http.runs.response_schemas import (
@@ -45,7 +45,7 @@ async def append_run_events(request: Request) -> Response:
     await projections.check(core, key, conversation_id_of(request))
     try:
         incoming = parse_append(await read_body(request, MAX_APPEND_BYTES))
-        appended = await events.append(core, key, incoming)
+        appended = await events.append(core, key, incoming, fence_of(request))
     except AppendRefused as error:
         core.metrics.append_refused(error.code)
         raise
@@ -133,6 +133,12 @@ def append_schema() -> JsonSchema:
     )
 
 
+def fence_parameter() -> JsonSchema:
+    """The header by which an external worker is told apart from the one that took the run over."""
+    description = "The `fence` of an external worker's claim: nothing happens once another claim has followed."
+    return header(FENCE_HEADER, text(pattern="^[0-9]{1,9}$"), description)
+
+
 def _page_parameters() -> tuple[JsonSchema, ...]:
     return (
         query("after_event_id", {**integer(0), "default": 0}, "Events that follow this one."),
@@ -177,6 +183,7 @@ APPEND: Final = Operation(
         "and stored once. Every refusal is a 400 whose `detail` names its reason."
     ),
     scope=Scope.EVENTS_APPEND,
+    parameters=(fence_parameter(),),
     body=Body(append_schema()),
     answers={200: Answer("The run and its cursors after the append.", append_answer_schema())},
     problems=(404, 413),
