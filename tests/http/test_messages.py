@@ -6,10 +6,14 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from jsonschema_rs import Draft202012Validator
 
+from perdure.domain.event import Append, custom, segment_of
+from perdure.domain.run import Finish, Status
 from perdure.http.runs.conversation_schemas import message_answer_schema, message_page_schema
-from tests.http.runs_app import Api
+from perdure.services import lifecycle
+from tests.http.runs_app import PROJECT, Api
 
 ANSWER = Draft202012Validator(message_answer_schema(), validate_formats=True)
 PAGE = Draft202012Validator(message_page_schema(), validate_formats=True)
@@ -106,3 +110,87 @@ async def test_bad_input_is_refused_with_its_place(at_work: Api) -> None:
     await at_work.problem("GET", path, 400, params={"limit": "0"})
     await at_work.problem("GET", path, 400, params={"cursor": "x"})
     assert (await at_work.json("GET", path))["data"] == []
+
+
+# --- what runs say ---------------------------------------------------------------------------------------------------
+
+EVENTS: list[dict[str, Any]] = [
+    {"type": "REASONING_MESSAGE_START", "messageId": "t"},
+    {"type": "REASONING_MESSAGE_CONTENT", "messageId": "t", "delta": "hm"},
+    {"type": "TEXT_MESSAGE_START", "messageId": "m", "contentId": "c", "role": "assistant"},
+    {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "contentId": "c", "delta": "Hel"},
+    {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "contentId": "c", "delta": "lo"},
+    {"type": "TOOL_CALL_START", "toolCallId": "x", "toolCallName": "look"},
+    {"type": "TOOL_CALL_ARGS", "toolCallId": "x", "delta": '{"a":1}'},
+    {"type": "TOOL_CALL_END", "toolCallId": "x"},
+    {"type": "TOOL_CALL_RESULT", "messageId": "m:tool:x", "toolCallId": "x", "content": "found", "role": "tool"},
+]
+PARTS: list[dict[str, Any]] = [
+    {"type": "reasoning", "text": "hm"},
+    {"type": "text", "text": "Hello"},
+    {"type": "tool_call", "id": "x", "name": "look", "input": {"a": 1}, "state": "completed"},
+    {"type": "tool_result", "tool_call_id": "x", "output": "found", "is_error": False},
+]
+
+
+async def only_message(at_work: Api, path: str) -> dict[str, Any]:
+    """The one message of the conversation in which the run with this path is."""
+    page = await at_work.json("GET", path.partition("/runs/")[0] + "/messages")
+    PAGE.validate(page)
+    (message,) = page["data"]
+    return dict(message)
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
+async def test_a_run_that_has_ended_has_a_message_with_what_it_said(at_work: Api, status: str) -> None:
+    path, key = await at_work.conversation_run()
+    projection = await at_work.json("GET", path)
+    first = await only_message(at_work, path)
+    assert (first["id"], first["role"], first["status"]) == (projection["message_id"], "assistant", "streaming")
+    await at_work.json("POST", f"{path}/events", {"events": EVENTS})
+    assert (await only_message(at_work, path))["status"] == "streaming"
+    await at_work.json("POST", f"/runs/{key.run_id}/complete", {"status": status})
+    for _ in range(2):
+        message = await only_message(at_work, path)
+        assert (message["id"], message["status"], message["parts"]) == (first["id"], status, PARTS)
+        assert (message["run_id"], message["metadata"]) == (key.run_id, None)
+
+
+async def test_the_message_of_an_engines_run(at_work: Api) -> None:
+    made = await at_work.json("POST", "/runs", engine_run())
+    messages = f"/conversations/{made['conversation_id']}/messages"
+    (pending,) = (await at_work.json("GET", messages))["data"]
+    assert pending["status"] == "streaming"
+    (taken,) = await lifecycle.claim(at_work.core, "worker-1", ["agent:echo"], 1, 60)
+    lines = [event for event in EVENTS if event["type"].startswith("TEXT")]
+    secret = segment_of([{"type": "perdure.step", "key": "k", "value": 1}], public=False)
+    await at_work.core.appender.append(Append(taken.key, (segment_of(lines), secret), fence=taken.fence))
+    (running,) = (await at_work.json("GET", messages))["data"]
+    assert (running["status"], running["parts"]) == ("streaming", [])
+    await lifecycle.apply(at_work.core, taken.key, Finish(Status.COMPLETED, fence=taken.fence))
+    (ended,) = (await at_work.json("GET", messages))["data"]
+    assert (ended["id"], ended["status"], ended["parts"]) == (made["message_id"], "completed", [PARTS[1]])
+
+
+async def test_a_restarted_run_says_what_its_last_attempt_said(at_work: Api) -> None:
+    made = await at_work.json("POST", "/runs", engine_run())
+    path = f"/conversations/{made['conversation_id']}/runs/{made['run']['run_id']}"
+    texts = [event for event in EVENTS if event["type"].startswith("TEXT")]
+    lost = custom("perdure.message.superseded", {"messageId": "m", "reason": "restarted"})
+    again = [{**event, "messageId": "m2"} for event in texts]
+    for events, expected in ((texts, [PARTS[1]]), ([lost], []), (again, [PARTS[1]])):
+        (taken,) = await lifecycle.claim(at_work.core, "worker-1", ["agent:echo"], 1, 60)
+        assert (await only_message(at_work, path))["status"] == "streaming"
+        await at_work.core.appender.append(Append(taken.key, (segment_of(events),), fence=taken.fence))
+        await lifecycle.apply(at_work.core, taken.key, Finish(Status.COMPLETED, fence=taken.fence))
+        ended = await only_message(at_work, path)
+        assert (ended["status"], ended["parts"]) == ("completed", expected)
+        await at_work.json("POST", f"/runs/{taken.key.run_id}/restart")
+
+
+def engine_run() -> dict[str, Any]:
+    """The body of POST /runs for a run that an engine executes."""
+    said_before = [{"role": "user", "content": "hi"}]
+    context = {"project_id": None, "branch_id": None}
+    request = {"mode": "agent", "agent_id": "echo", "input": {"messages": said_before, "context": context}}
+    return {"kind": "agent", "owner": {"kind": "project", "id": str(PROJECT)}, "request": request}

@@ -62,7 +62,8 @@ class ConversationChange:
 class StoredMessage:
     """A message of a conversation. `parts` (an array) and `metadata` are JSON text as it was stored.
 
-    `position` orders the messages of a conversation.
+    `position` orders the messages of a conversation. `folded_to` is the event at which the log ended that a run's
+    message was made from; None while it was made from none.
     """
 
     project_id: ProjectId
@@ -75,6 +76,7 @@ class StoredMessage:
     status: MessageStatus
     parts: str
     metadata: str | None
+    folded_to: int | None
     created_at: datetime
 
 

@@ -170,10 +170,10 @@ def _tool_call(call: object, pointer: str) -> Part:
     check(call, "id", NAME, pointer)
     check(function, "name", NAME, f"{pointer}/function")
     check(function, "arguments", TEXT, f"{pointer}/function")
-    return {"type": "tool_call", "id": call["id"], "name": function["name"], **_arguments(function["arguments"])}
+    return {"type": "tool_call", "id": call["id"], "name": function["name"], **arguments_of(function["arguments"])}
 
 
-def _arguments(text: str) -> dict[str, object]:
+def arguments_of(text: str) -> dict[str, object]:
     """A tool call's input. A model can write arguments that are no JSON object; those are kept as it wrote them."""
     try:
         value = decode(text or "{}")

@@ -1,4 +1,9 @@
-"""The messages of a conversation: add one, read them (veryfront.md 1.5)."""
+"""The messages of a conversation: add one, read them (veryfront.md 1.5).
+
+The message that a run writes is made from its log when it is first read after the run's end, and stored with the event
+id at which that log ended. So nothing is written when a run ends, a crash can leave nothing half done, and a run that
+was restarted is seen by its longer log. While a run goes on its message has no parts: the run's stream has them.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +14,16 @@ import msgspec
 
 from perdure.domain.conversation import LogEnd, NewMessage, StoredMessage, message_status
 from perdure.domain.errors import IdempotencyKeyReused, Unavailable
-from perdure.domain.ids import ConversationId, MessageId, ProjectId, new_uuid
+from perdure.domain.ids import ConversationId, MessageId, ProjectId, RunKey, new_uuid
 from perdure.domain.message import Role
 from perdure.domain.part import Part
+from perdure.domain.transcript import Transcript
 from perdure.services import conversations
 from perdure.services.core import Core
-from perdure.store import messages, runs
+from perdure.store import messages, run_events, runs
 
 MAX_PAGE = 200
+_ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +87,38 @@ async def page(
     found = await messages.list_page(core.database, project_id, conversation_id, before=before, limit=wanted + 1)
     shown = found[:wanted]
     following = shown[-1][0].position if len(found) > wanted else None
-    return [_shown(message, end) for message, end in reversed(shown)], following
+    return [await _shown(core, message, end) for message, end in reversed(shown)], following
 
 
-def _shown(message: StoredMessage, end: LogEnd | None) -> StoredMessage:
-    return message if end is None else replace(message, status=message_status(end.status))
+async def transcript(core: Core, key: RunKey, to: int) -> tuple[Part, ...]:
+    """What the public events of a run say, up to event id `to`."""
+    said = Transcript()
+    after = 0
+    while after < to and (rows := await run_events.read(core.database, key, after, limit=_ROWS_AT_ONCE)):
+        for row in rows:
+            for line in row.lines()[: max(0, to + 1 - row.first_event_id)]:
+                said.add(line)
+        after = rows[-1].last_event_id
+    return said.parts()
+
+
+async def _shown(core: Core, message: StoredMessage, end: LogEnd | None) -> StoredMessage:
+    """A message as it is read; `end` is where the log of its run ends, None for a message that no run writes."""
+    if end is None or message.run_id is None:
+        return message
+    if not end.status.terminal:
+        return replace(message, status=message_status(end.status), parts="[]")
+    if message.folded_to == end.event_id:
+        return message
+    parts = await transcript(core, RunKey(message.project_id, message.run_id), end.event_id)
+    made = replace(
+        message,
+        status=message_status(end.status),
+        parts=msgspec.json.encode(parts).decode(),
+        folded_to=end.event_id,
+    )
+    await messages.store_transcript(core.database, made)
+    return made
 
 
 def _said(message: NewMessage | StoredMessage) -> tuple[object, ...]:

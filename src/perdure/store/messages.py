@@ -1,8 +1,12 @@
-"""The messages of conversations."""
+"""The messages of conversations. Callers write those of their own; those of runs are made from logs.
+
+The metadata of a run's row is ours, it says which log the row was made from.
+"""
 
 from __future__ import annotations
 
 import asyncpg
+import msgspec
 
 from perdure.domain.conversation import LogEnd, MessageStatus, NewMessage, StoredMessage
 from perdure.domain.errors import ConversationNotFound
@@ -13,6 +17,10 @@ from perdure.store.database import Database
 from perdure.store.queries import load
 
 _SQL = load("messages")
+
+
+class _Origin(msgspec.Struct, frozen=True):
+    folded_to: int | None = None
 
 
 async def create(database: Database, new: NewMessage) -> StoredMessage | None:
@@ -49,7 +57,17 @@ async def list_page(
     ]
 
 
+async def store_transcript(database: Database, message: StoredMessage) -> None:
+    """Store the status and parts of a run's message, and what they were made from."""
+    await database.execute(
+        _SQL["store_transcript"], message.project_id, message.id, message.run_id, message.status, message.parts,
+        msgspec.json.encode(_Origin(message.folded_to)).decode(),
+    )  # fmt: skip
+
+
 def _message(row: asyncpg.Record) -> StoredMessage:
+    ours = row["run_id"] is not None
+    origin = msgspec.json.decode(row["metadata"], type=_Origin) if ours and row["metadata"] else _Origin()
     return StoredMessage(
         project_id=ProjectId(row["project_id"]),
         conversation_id=ConversationId(row["conversation_id"]),
@@ -60,6 +78,7 @@ def _message(row: asyncpg.Record) -> StoredMessage:
         role=Role(row["role"]),
         status=MessageStatus(row["status"]),
         parts=row["parts"],
-        metadata=row["metadata"],
+        metadata=None if ours else row["metadata"],
+        folded_to=origin.folded_to,
         created_at=row["created_at"],
     )

@@ -20,3 +20,7 @@ LEFT JOIN run_head h ON h.project_id = m.project_id AND h.run_id = m.run_id
 WHERE m.project_id = $1 AND m.conversation_id = $2 AND ($3::bigint IS NULL OR m.position < $3)
 ORDER BY m.position DESC
 LIMIT $4;
+
+-- name: store_transcript
+-- What the message of a run says, as its log says it.
+UPDATE messages SET status = $4, parts = $5, metadata = $6 WHERE project_id = $1 AND id = $2 AND run_id = $3;
