@@ -121,10 +121,13 @@ class Completed:
     finish_reason: str | None = None
 
     def metadata(self) -> dict[str, object] | None:
-        """What the terminal event says about the model (veryfront.md 1.3); None for a run without one."""
+        """What the terminal event says about the model (veryfront.md 1.3); None for a run without one.
+
+        What is not known is left out: to a decoder of the protocol a null there is malformed, and it drops the event.
+        """
         if self.usage is None:
             return None
-        return {
+        known = {
             "provider": self.provider,
             "model": self.model,
             "inputTokens": self.usage.input_tokens,
@@ -133,6 +136,7 @@ class Completed:
             "reasoningTokens": self.usage.reasoning_tokens,
             "finishReason": self.finish_reason,
         }
+        return {name: value for name, value in known.items() if value is not None}
 
 
 Outcome = Completed | Waiting
