@@ -96,6 +96,15 @@ async def test_connections_that_the_server_ended_are_replaced(database: str) -> 
         await pool.close()
 
 
+async def test_closing_waits_for_those_who_are_at_work_and_no_longer(database: str) -> None:
+    pool = await Database.open(database, size=SIZE)
+    at_work = [asyncio.create_task(pool.fetch("SELECT pg_sleep(0.2)")) for _ in range(SIZE)]
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(3):
+        await pool.close()
+    assert [len(await task) for task in at_work] == [1] * SIZE
+
+
 async def test_who_asks_a_database_that_is_away_is_told_to_come_back(database: str) -> None:
     with pytest.raises(Unavailable):
         await Database.open("postgresql://perdure@/perdure?host=/nowhere", size=1)

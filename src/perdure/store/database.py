@@ -70,6 +70,7 @@ class Database:
         self._pool = pool
         self._idle: list[PooledConnection] = []
         self._free = asyncio.Semaphore(size)
+        self._closing = False
 
     @classmethod
     async def open(cls, dsn: str, *, size: int, name: str = "perdure") -> Database:
@@ -88,6 +89,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection, waiting shortly for those in use."""
+        self._closing = True
         while self._idle:
             await self._pool.release(self._idle.pop())
         try:
@@ -135,7 +137,10 @@ class Database:
             raise
 
     def _give_back(self, connection: PooledConnection) -> None:
-        self._idle.append(connection)
+        if not self._closing:
+            self._idle.append(connection)
+        elif _is_open(connection):
+            connection.terminate()  # the pool waits for it
         self._free.release()
 
     async def _throw_away(self, connection: PooledConnection) -> None:
