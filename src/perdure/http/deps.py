@@ -1,6 +1,6 @@
 """What a route needs to know of its request: who calls, and the parts that serve it.
 
-A route without a principal is public; those are the health routes, and nothing else.
+A route without a principal is public; those are the health routes and the two by which tokens are made and checked.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ class Body:
 class Operation:
     """One method of one path.
 
-    `scope` is what the principal must hold; `problems` are the statuses of problems beyond 400, 401, 403 and 503.
+    `scope` is what the principal must hold, None where nobody is asked who calls; `problems` are the statuses of
+    problems beyond 400 and 503, and 401 and 403 where there is a scope.
     """
 
     method: str
@@ -73,13 +74,14 @@ class Operation:
     handler: Handler
     tag: str
     summary: str
-    scope: Scope
+    scope: Scope | None
     answers: Mapping[int, Answer]
     description: str = ""
     parameters: Sequence[JsonSchema] = ()
     body: Body | None = None
     problems: tuple[int, ...] = (404,)
     path_schemas: Mapping[str, JsonSchema] = field(default_factory=dict)
+    name: str | None = None
 
 
 def json_answer(value: object, status: int = 200) -> Response:
@@ -141,13 +143,14 @@ def problem_answer(status: int) -> dict[str, Any]:
 
 
 def _described(operation: Operation) -> dict[str, Any]:
-    problems = {400, 401, 403, 503, *operation.problems}
+    problems = {400, 503, *operation.problems, *(() if operation.scope is None else (401, 403))}
+    needs = "" if operation.scope is None else f"Scope: `{operation.scope}`."
     described: dict[str, Any] = {
-        "operationId": getattr(operation.handler, "__name__", operation.path),
+        "operationId": operation.name or getattr(operation.handler, "__name__", operation.path),
         "tags": [operation.tag],
         "summary": operation.summary,
-        "description": f"{operation.description}\n\nScope: `{operation.scope}`.".strip(),
-        "security": [{name: []} for name in SECURITY],
+        "description": f"{operation.description}\n\n{needs}".strip(),
+        **({} if operation.scope is None else {"security": [{name: []} for name in SECURITY]}),
         "parameters": [*_path_parameters(operation), *operation.parameters],
         "responses": {
             **{str(status): _answered(answer) for status, answer in operation.answers.items()},

@@ -15,7 +15,7 @@ from perdure.domain.errors import NotAuthenticated
 from perdure.domain.principal import Principal, Scope
 from perdure.domain.project import DEFAULT_SLUG
 from perdure.ledger.notify import KEYS_CHANNEL
-from perdure.services import projects
+from perdure.services import issued_tokens, projects
 from perdure.services.core import Core
 from perdure.services.recent import Recent
 from perdure.services.tokens import Claims, JwtSettings, TokenVerifier, looks_like_token
@@ -70,9 +70,12 @@ class Authenticator:
 
     async def _look_up(self, presented: bytes, bearer: bool) -> _Known:
         text = presented.decode("utf-8", "replace")
-        if bearer and self._tokens.enabled and looks_like_token(text):
-            claims = await self._tokens.verify(text)
-            return _Known(await self._token_principal(claims), claims.expires_at)
+        if bearer and looks_like_token(text):
+            claims = await issued_tokens.verify(self._core, text)
+            if claims is None and self._tokens.enabled:
+                claims = await self._tokens.verify(text)
+            if claims is not None:
+                return _Known(await self._token_principal(claims), claims.expires_at)
         return await self._by_key(text, hash_token(presented))
 
     async def _by_key(self, text: str, token_hash: bytes) -> _Known:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from perdure.domain.ids import Clock, ProjectId
+from perdure.domain.signing_key import SigningKey
 from perdure.ledger.appender import Appender
 from perdure.ledger.hub import Hub
 from perdure.ledger.notify import Notifier, Router
@@ -18,7 +19,7 @@ class Core:
     """The parts that services work with. `dsn` is for those who need a connection outside the event loop.
 
     `places` remembers for administrators in which project something is (`services.scoping`); `known_agents` which
-    agents there are (`services.catalog`).
+    agents there are (`services.catalog`); `signing_keys` the key of `services.issued_tokens`.
     """
 
     dsn: str
@@ -31,3 +32,4 @@ class Core:
     clock: Clock
     places: Recent[tuple[str, ProjectId, str], ProjectId] = field(default_factory=lambda: Recent(10_000))
     known_agents: Recent[str, bool] = field(default_factory=lambda: Recent(10_000))
+    signing_keys: Recent[str, SigningKey] = field(default_factory=lambda: Recent(1))

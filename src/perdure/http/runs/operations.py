@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from perdure.http.operations import Operation
-from perdure.http.runs import control_routes, conversation_routes, events_routes, routes, worker_routes
+from perdure.http.runs import control_routes, conversation_routes, events_routes, routes, token_routes, worker_routes
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     events_routes.APPEND,
@@ -24,5 +24,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     control_routes.SIGNAL_RUN,
     routes.LIST_OF_PROJECT,
     *worker_routes.WORKER_OPERATIONS,
+    *token_routes.TOKEN_OPERATIONS,
     *conversation_routes.OPERATIONS,
 )

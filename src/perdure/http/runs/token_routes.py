@@ -1,0 +1,142 @@
+"""The server's own tokens (veryfront.md 1.3 and 1.10): for writers of one run, and for holders of API keys."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from perdure.domain.principal import Scope
+from perdure.http.context import core_of
+from perdure.http.json_schema import array, choice, integer, members, nullable, text
+from perdure.http.operations import Answer, Body, Operation, json_answer
+from perdure.http.requests import read_as, read_body, run_id
+from perdure.http.runs.routes import key_of
+from perdure.http.schema_check import SchemaCheck
+from perdure.services import issued_tokens
+
+_MAX_BODY: Final = 16 * 1024
+_SECRET_ANSWER: Final = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
+_TAG: Final = "tokens"
+_GRANT: Final = "client_credentials"
+
+
+class TokenBody(msgspec.Struct, frozen=True):
+    """POST /auth/token (RFC 6749, 4.4, as JSON)."""
+
+    grant_type: str
+    client_id: str
+    client_secret: str
+    project_slug: str | None = None
+
+
+_TOKEN_SCHEMA: Final = members(
+    {
+        "grant_type": choice(_GRANT),
+        "client_id": text(1, 64, description="The prefix of an API key."),
+        "client_secret": text(1, 1_000, description="The whole API key."),
+        "project_slug": nullable(text(1, 64, description="The project to act in; the key's own, unless it is said.")),
+    },
+    required=("grant_type", "client_id", "client_secret"),
+)
+_TOKEN: Final = SchemaCheck(_TOKEN_SCHEMA)
+
+
+async def make_event_writer_token(request: Request) -> Response:
+    """POST /runs/{run_id}/children/{child_run_id}/event-writer-token."""
+    parent = await key_of(request, Scope.EVENTS_APPEND)
+    child = run_id(request.path_params["child_run_id"])
+    token = await issued_tokens.child_event_writer_token(core_of(request), parent, child)
+    return _secret({"run_event_token": token})
+
+
+async def make_access_token(request: Request) -> Response:
+    """POST /auth/token."""
+    body = read_as(await read_body(request, _MAX_BODY), TokenBody, _TOKEN)
+    made = await issued_tokens.exchange(core_of(request), body.client_id, body.client_secret, body.project_slug)
+    return _secret({"access_token": made.token, "token_type": "Bearer", "expires_in": made.expires_in})
+
+
+async def published_signing_keys(request: Request) -> Response:
+    """GET /.well-known/jwks.json."""
+    answer = json_answer(await issued_tokens.published_keys(core_of(request)))
+    answer.headers["Cache-Control"] = "public, max-age=300"
+    return answer
+
+
+def _secret(value: dict[str, object]) -> Response:
+    answer = json_answer(value)
+    answer.headers.update(dict(_SECRET_ANSWER))
+    return answer
+
+
+EVENT_WRITER_TOKEN: Final = Operation(
+    method="POST",
+    path="/runs/{run_id}/children/{child_run_id}/event-writer-token",
+    handler=make_event_writer_token,
+    tag=_TAG,
+    summary="Make a token that appends to a child run",
+    description="It is good for a day, for appending to that run and for nothing else. The parent's own token will do.",
+    scope=Scope.EVENTS_APPEND,
+    path_schemas={"child_run_id": text(1, 128)},
+    answers={
+        200: Answer("The token.", members({"run_event_token": text(1, 4096)}, required=("run_event_token",))),
+    },
+)
+
+ACCESS_TOKEN: Final = Operation(
+    method="POST",
+    path="/auth/token",
+    handler=make_access_token,
+    tag=_TAG,
+    summary="Exchange an API key for a token",
+    description=(
+        "The token is a JWT (RS256) of this server's and holds what the key holds. It is good for an hour at most, and "
+        "ends with its key."
+    ),
+    scope=None,
+    body=Body(_TOKEN_SCHEMA),
+    answers={
+        200: Answer(
+            "The token.",
+            members(
+                {"access_token": text(1), "token_type": choice("Bearer"), "expires_in": integer(1)},
+                required=("access_token", "token_type", "expires_in"),
+                closed=False,
+            ),
+        )
+    },
+    problems=(401, 404, 413),
+)
+
+SIGNING_KEYS: Final = Operation(
+    method="GET",
+    path="/.well-known/jwks.json",
+    handler=published_signing_keys,
+    tag=_TAG,
+    summary="Read the keys that this server's tokens are checked with",
+    scope=None,
+    answers={
+        200: Answer(
+            "A JSON Web Key Set (RFC 7517).",
+            members(
+                {
+                    "keys": array(
+                        members(
+                            {name: text(1) for name in ("kty", "kid", "use", "alg", "n", "e")},
+                            required=("kty", "kid", "use", "alg", "n", "e"),
+                            closed=False,
+                        )
+                    )
+                },
+                required=("keys",),
+                closed=False,
+            ),
+        )
+    },
+    problems=(),
+)
+
+TOKEN_OPERATIONS: Final = (EVENT_WRITER_TOKEN, ACCESS_TOKEN, SIGNING_KEYS)

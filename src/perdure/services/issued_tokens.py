@@ -1,0 +1,177 @@
+"""The server's own tokens (veryfront.md 1.10): made for holders of API keys and for writers of one run, and checked.
+
+They are JWTs, signed with RS256 by a key that is generated once and kept in the database, so that every server on it
+makes and takes the same. `/.well-known/jwks.json` publishes the public half.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jwt
+from jwt.algorithms import RSAAlgorithm
+
+from perdure.domain.api_key import ApiKey, hash_token
+from perdure.domain.errors import NotAuthenticated, RunNotFound
+from perdure.domain.ids import RunId, RunKey
+from perdure.domain.principal import Principal, Scope
+from perdure.domain.signing_key import SigningKey, new_private_key, read_private_key
+from perdure.services import runs as run_service
+from perdure.services import scoping
+from perdure.services.core import Core
+from perdure.services.tokens import Claims, read_claims
+from perdure.store import api_keys, signing_keys
+from perdure.store.runs import at
+
+ISSUER: Final = "perdure"
+ALGORITHM: Final = "RS256"
+ACCESS_SECONDS: Final = 3600
+"""How long a token of POST /auth/token is good, if its key is. It ends at once when the key is revoked."""
+EVENT_WRITER_SECONDS: Final = 24 * 3600
+"""How long an event writer's token is good. The run may take long, and its writer cannot ask for another."""
+
+_SERVICE_ACCOUNT: Final = "00000000-0000-4000-8000-000000000003"
+"""Who appends with an event writer's token."""
+
+_KEY_CLAIM: Final = "key_prefix"
+_MADE_CLAIM: Final = "key_created_at"
+"""Tells the bootstrap keys of different starts apart, which share a prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A token for the holder of an API key; good for `expires_in` seconds."""
+
+    token: str
+    expires_in: int
+
+
+async def signing_key(core: Core) -> SigningKey:
+    """The key of all servers on this database; made by the first that needs one."""
+    known = core.signing_keys.get(ISSUER)
+    if known is not None:
+        return known
+    stored = await signing_keys.get(core.database)
+    if stored is None:
+        made = await asyncio.to_thread(new_private_key)
+        await signing_keys.add(core.database, made, at(core.clock()))
+        stored = await signing_keys.get(core.database) or made
+    key = read_private_key(stored)
+    core.signing_keys.put(ISSUER, key)
+    return key
+
+
+async def published_keys(core: Core) -> dict[str, list[dict[str, Any]]]:
+    """What /.well-known/jwks.json says (RFC 7517)."""
+    key = await signing_key(core)
+    public = RSAAlgorithm.to_jwk(key.public, as_dict=True)
+    return {"keys": [{**public, "kid": key.id, "use": "sig", "alg": ALGORITHM}]}
+
+
+async def exchange(core: Core, client_id: str, client_secret: str, project_ref: str | None) -> AccessToken:
+    """A token for the holder of an API key: `client_id` is the key's prefix, `client_secret` the whole key.
+
+    `project_ref` (an id or slug): the project in which it acts, its key's unless an administrator says otherwise.
+    Raises NotAuthenticated, and ProjectNotFound.
+    """
+    key = await _key_of(core, client_id, client_secret)
+    project_id = key.project_id
+    if project_ref is not None:
+        principal = Principal(f"key:{key.prefix}", key.project_id, key.scopes)
+        project_id = (await scoping.project_by_ref(core, principal, project_ref)).id
+    now = core.clock()
+    seconds = ACCESS_SECONDS
+    if key.expires_at is not None:
+        seconds = min(seconds, max(1, int(key.expires_at.timestamp() - now / 1000)))
+    claims = {
+        "sub": f"key:{key.prefix}",
+        "project_id": str(project_id),
+        "scopes": sorted(key.scopes),
+        _KEY_CLAIM: key.prefix,
+        _MADE_CLAIM: _made(key),
+    }
+    return AccessToken(await _sign(core, claims, seconds), seconds)
+
+
+async def event_writer_token(core: Core, key: RunKey) -> str:
+    """A token that is good for appending to one run and nothing else (veryfront.md 1.10)."""
+    claims = {
+        "userId": _SERVICE_ACCOUNT,
+        "actorType": "service_account",
+        "tokenUse": "run_event_writer",
+        "projectId": str(key.project_id),
+        "runId": key.run_id,
+        "scopes": [Scope.EVENTS_APPEND],
+    }
+    return await _sign(core, claims, EVENT_WRITER_SECONDS)
+
+
+async def child_event_writer_token(core: Core, parent: RunKey, child_id: RunId) -> str:
+    """An event writer's token for a child of a run. Raises RunNotFound for what is not its child."""
+    child = await run_service.get(core, RunKey(parent.project_id, child_id))
+    if child.parent_run_id != parent.run_id:
+        raise RunNotFound(f"Run {parent.run_id} has no child {child_id}.")
+    return await event_writer_token(core, child.key)
+
+
+async def verify(core: Core, token: str) -> Claims | None:
+    """What a token of ours says; None for one that is somebody else's. Raises NotAuthenticated."""
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError:
+        return None
+    if header.get("alg") != ALGORITHM:
+        return None
+    key = await signing_key(core)
+    if header.get("kid") != key.id:
+        return None
+    try:
+        said = jwt.decode(
+            token,
+            key.public,
+            algorithms=[ALGORITHM],
+            issuer=ISSUER,
+            # The time is our clock's to tell.
+            options={"require": ["exp", "iss"], "verify_exp": False, "verify_iat": False, "verify_aud": False},
+        )
+    except jwt.PyJWTError:
+        raise NotAuthenticated("The token is not valid.") from None
+    if int(said["exp"]) * 1000 <= core.clock():
+        raise NotAuthenticated("The token has expired.")
+    if _KEY_CLAIM in said:
+        await _check_key(core, said[_KEY_CLAIM], said[_MADE_CLAIM])
+    return read_claims(said)
+
+
+async def _sign(core: Core, claims: dict[str, Any], seconds: int) -> str:
+    now = core.clock() // 1000
+    key = await signing_key(core)
+    return jwt.encode(
+        {"iss": ISSUER, "iat": now, "exp": now + seconds, **claims},
+        key.private,
+        algorithm=ALGORITHM,
+        headers={"kid": key.id},
+    )
+
+
+async def _key_of(core: Core, client_id: str, client_secret: str) -> ApiKey:
+    now = at(core.clock())
+    wanted = hash_token(client_secret.encode())
+    for stored in await api_keys.find(core.database, (client_id,)):
+        if stored.matches(wanted) and stored.key.usable(now):
+            return stored.key
+    raise NotAuthenticated("The client_id is no API key's prefix, or the client_secret is not that whole key.")
+
+
+async def _check_key(core: Core, prefix: str, made: int) -> None:
+    """Raise NotAuthenticated unless the key that a token was made for is still good."""
+    now = at(core.clock())
+    found = await api_keys.find(core.database, (prefix,))
+    if not any(stored.key.usable(now) and _made(stored.key) == made for stored in found):
+        raise NotAuthenticated("The API key that this token was made for was revoked, or it has expired.")
+
+
+def _made(key: ApiKey) -> int:
+    return int(key.created_at.timestamp() * 1000)
