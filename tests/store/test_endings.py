@@ -220,6 +220,22 @@ async def test_whatever_a_caller_has_written_its_run_can_be_ended(database: str)
         assert (await run_service.get(core, key)).status is Status.CANCELLED
 
 
+async def test_an_output_belongs_to_the_end_that_brought_it(database: str) -> None:
+    async with server(database, hints=False) as core:
+        key = await new_run(core, executor=Executor.ENGINE, status=Status.PENDING)
+        output, metadata = '{"n": 1}', '{"model":"m"}'
+        extra = lifecycle.Extra(output=output, metadata=metadata)
+        await lifecycle.finish(core, key, Finish(Status.COMPLETED), extra)
+        ended = await run_service.get(core, key)
+        assert (ended.output, ended.metadata, ended.error) == (output, metadata, None)
+        again = await control.restart(core, key, fresh=True)
+        assert (again.output, again.metadata, again.completed_at) == (None, metadata, None)
+        await lifecycle.finish(core, key, Finish(Status.FAILED, RunError("broken")))
+        failed = await run_service.get(core, key)
+        assert (failed.output, failed.error) == (None, RunError("broken"))
+        assert (await control.restart(core, key, fresh=None)).error is None
+
+
 # ── families ──
 
 

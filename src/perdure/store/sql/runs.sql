@@ -64,6 +64,16 @@ WHERE project_id = $1
 ORDER BY created_at DESC, run_id DESC
 LIMIT $12;
 
+-- name: list_children_of_conversation
+-- A page of the runs in conversations that the runs of a conversation started, newest first, after a keyset cursor.
+SELECT w.*
+FROM runs p
+JOIN runs_whole w ON w.project_id = p.project_id AND w.parent_run_id = p.run_id
+WHERE p.project_id = $1 AND p.conversation_id = $2 AND w.conversation_id IS NOT NULL
+  AND ($3::timestamptz IS NULL OR (w.created_at, w.run_id) < ($3, $4))
+ORDER BY w.created_at DESC, w.run_id DESC
+LIMIT $5;
+
 -- name: count_live_runs
 -- System: live runs by status.
 SELECT status, count(*) AS runs FROM runs WHERE status IN ('pending', 'running', 'waiting') GROUP BY status;
@@ -104,7 +114,7 @@ WITH moved AS (
         completed_at = CASE WHEN m.status IN ('completed', 'failed', 'cancelled') THEN $21::timestamptz END,
         error_code = CASE WHEN m.status IN ('failed', 'cancelled') THEN $22::text END,
         error_message = CASE WHEN m.status IN ('failed', 'cancelled') THEN $23::text END,
-        output = coalesce($24::json, r.output),
+        output = CASE WHEN m.status IN ('completed', 'failed', 'cancelled') THEN $24::json END,
         metadata = coalesce($25::json, r.metadata),
         input = coalesce($30::json, r.input),
         updated_at = $21::timestamptz
