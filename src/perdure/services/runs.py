@@ -82,6 +82,32 @@ async def create(core: Core, project_id: ProjectId, request: RunRequest) -> Crea
     return Created(run, duplicate=False)
 
 
+async def start(core: Core, run: Run, input: bytes) -> Created:
+    """Start a run that was recorded before without its input, which is JSON (seed 000).
+
+    One that was started before, by this or any other way, stays as it is (`duplicate`). Raises AgentNotFound.
+    """
+    recorded = run.input is None and run.status is Status.PENDING
+    started = recorded and await _start_recorded(core, run, input)
+    return Created(await get(core, run.key), duplicate=not started)
+
+
+async def children_of_conversation(
+    core: Core,
+    project_id: ProjectId,
+    conversation_id: ConversationId,
+    *,
+    before: tuple[datetime, str] | None,
+    limit: int,
+) -> list[Run]:
+    """The runs in conversations that the runs of a conversation started, newest first; one more than `limit` when there
+    are more."""
+    wanted = min(limit, MAX_PAGE) + 1
+    return await runs.list_children_of_conversation(
+        core.database, project_id, conversation_id, before=before, limit=wanted
+    )
+
+
 async def get(core: Core, key: RunKey) -> Run:
     """One run. Raises RunNotFound."""
     run = await runs.get(core.database, key)
@@ -188,8 +214,13 @@ async def _existing(core: Core, new: NewRun, request: RunRequest) -> Created:
     return Created(run, duplicate=True)
 
 
-async def _start_recorded(core: Core, run: Run, input: bytes) -> None:
-    """The second phase of a two-phase start: the run was recorded before, now comes its input (veryfront.md 1.2)."""
-    if run.kind is Kind.AGENT and run.executor is Executor.CALLER:
-        await _check_agent(core, run.agent_id or "")
-        await lifecycle.apply(core, run.key, Enqueue(), Extra(input=input.decode()))
+async def _start_recorded(core: Core, run: Run, input: bytes) -> bool:
+    """The second phase of a two-phase start: the run was recorded before, now comes its input (veryfront.md 1.2).
+
+    Answers whether this is what started it.
+    """
+    if run.kind is not Kind.AGENT or run.executor is not Executor.CALLER:
+        return False
+    await _check_agent(core, run.agent_id or "")
+    applied = await lifecycle.apply(core, run.key, Enqueue(), Extra(input=input.decode()))
+    return applied.transition is not None

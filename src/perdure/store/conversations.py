@@ -66,9 +66,7 @@ async def live_runs(database: Database, project_id: ProjectId, conversation_id: 
     return [RunKey(project_id, RunId(row["run_id"])) for row in rows]
 
 
-async def delete(
-    database: Database, project_id: ProjectId, conversation_id: ConversationId
-) -> Sequence[RunKey] | None:
+async def delete(database: Database, project_id: ProjectId, conversation_id: ConversationId) -> Sequence[RunKey] | None:
     """Delete a conversation with everything in it; answers the runs that went with it, None where there was none.
 
     A transition or a claim may hold one of the rows and want another: then PostgreSQL ends one of the two, and this one

@@ -117,6 +117,22 @@ async def list_page(
     return [_run(row) for row in rows]
 
 
+async def list_children_of_conversation(
+    database: Database,
+    project_id: ProjectId,
+    conversation_id: ConversationId,
+    *,
+    before: tuple[datetime, str] | None,
+    limit: int,
+) -> list[Run]:
+    """At most `limit` runs in conversations that runs of a conversation started, newest first, after the cursor."""
+    created_at, run_id = before if before is not None else (None, None)
+    rows = await database.fetch(
+        _SQL["list_children_of_conversation"], project_id, conversation_id, created_at, run_id, limit
+    )
+    return [_run(row) for row in rows]
+
+
 async def count_live(database: Database) -> dict[str, int]:
     """Live runs by status, over all projects."""
     return {row["status"]: row["runs"] for row in await database.fetch(_SQL["count_live_runs"])}

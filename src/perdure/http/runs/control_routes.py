@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from perdure.domain import json_text
 from perdure.domain.errors import InvalidRequest
+from perdure.domain.ids import RunKey
 from perdure.domain.principal import Scope
 from perdure.domain.run import Answer as RunAnswer
 from perdure.domain.run import Finish, RunError, Status
@@ -58,13 +59,18 @@ async def cancel_run(request: Request) -> Response:
     key = await key_of(request, Scope.RUNS_WRITE)
     body = await read_body(request)
     wanted = read_as(body, CancelBody, CANCEL) if body.strip() else CancelBody()
-    applied = await lifecycle.cancel(core, key, wanted.reason)
+    cancelled, run = await cancel(core, key, wanted.reason, settings_of(request).cancel_wait_seconds)
+    return json_answer({"cancelled": cancelled, "run": canonical(run)})
+
+
+async def cancel(core: Core, key: RunKey, reason: str, wait_seconds: float) -> tuple[bool, Run]:
+    """Cancel a run and wait a little for its worker; answers whether it is or will be cancelled, and the run."""
+    applied = await lifecycle.cancel(core, key, reason)
     run = await runs.get(core, key)
     asked = applied.transition is not None or run.cancelling
     if run.cancelling:
-        run = await _ended(core, run, settings_of(request).cancel_wait_seconds)
-    cancelled = asked and (run.status is Status.CANCELLED or not run.status.terminal)
-    return json_answer({"cancelled": cancelled, "run": canonical(run)})
+        run = await _ended(core, run, wait_seconds)
+    return asked and (run.status is Status.CANCELLED or not run.status.terminal), run
 
 
 async def _ended(core: Core, run: Run, seconds: float) -> Run:

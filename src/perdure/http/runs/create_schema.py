@@ -101,7 +101,7 @@ def _hosted_request() -> JsonSchema:
             "agent_id": text(1),
             "initial_status": _initial_status(),
             **_agent_targets(),
-            "input": _hosted_input(),
+            "input": hosted_input_schema(),
         },
         required=("mode", "agent_id"),
         title="HostedDefaultChatAgentRequest",
@@ -132,7 +132,8 @@ def _agent_targets() -> dict[str, JsonSchema]:
     }
 
 
-def _hosted_input() -> JsonSchema:
+def hosted_input_schema() -> JsonSchema:
+    """What an agent is started with: part of POST /runs, and the body of a start (seed 000)."""
     return members(
         {
             "messages": array(

@@ -237,6 +237,14 @@ def with_counters(head: bytes, latest_event_id: int, latest_external_sequence: i
     )
 
 
+def projection_page(runs: list[Run], limit: int, cursor: str | None) -> bytes:
+    """A page of at most `limit` of the runs as their conversations see them, as JSON."""
+    shown = runs[:limit]
+    following = encode_cursor(shown[-1].created_at, shown[-1].run_id) if len(runs) > limit else None
+    info = msgspec.json.encode(PageInfo(cursor, following))
+    return b'{"data":[%b],"page_info":%b}' % (b",".join(map(projection, shown)), info)
+
+
 def projection(run: Run) -> bytes:
     """A run as its conversation sees it (veryfront.md 1.4), as JSON."""
     return with_counters(projection_head(run), run.latest_event_id, run.latest_external_sequence)

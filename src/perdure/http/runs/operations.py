@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from perdure.http.operations import Operation
-from perdure.http.runs import control_routes, conversation_routes, events_routes, routes, token_routes, worker_routes
+from perdure.http.runs import (
+    agent_run_routes,
+    control_routes,
+    conversation_routes,
+    events_routes,
+    routes,
+    token_routes,
+    worker_routes,
+)
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     events_routes.APPEND,
@@ -26,4 +34,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *worker_routes.WORKER_OPERATIONS,
     *token_routes.TOKEN_OPERATIONS,
     *conversation_routes.OPERATIONS,
+    *agent_run_routes.OPERATIONS,
 )

@@ -176,6 +176,11 @@ def run_page_schema() -> JsonSchema:
     return page_schema(canonical_run_schema())
 
 
+def projection_page_schema() -> JsonSchema:
+    """A page of runs as their conversations see them."""
+    return page_schema(projection_schema())
+
+
 def page_schema(items: JsonSchema) -> JsonSchema:
     """A page of anything. All four members of `page_info` are always there, and `first` is null (veryfront.md 1.3)."""
     cursors = {
