@@ -229,10 +229,15 @@ async def _serve(
     health = Health(core, max_lag_ms=settings.ready_loop_lag_ms, worker_running=executes)
     await health.start()
     stack.push_async_callback(health.stop)
-    authenticator = Authenticator(core, _jwt(settings))
+    application = create_app(
+        core,
+        Authenticator(core, _jwt(settings)),
+        health,
+        HttpSettings(heartbeat_seconds=settings.heartbeat_seconds),
+    )
     server = _Server(
         uvicorn.Config(
-            create_app(core, authenticator, health, HttpSettings(heartbeat_seconds=settings.heartbeat_seconds)),
+            application,
             loop="none",
             http="httptools",
             ws="none",
@@ -254,6 +259,7 @@ async def _serve(
     waiting.cancel()
     get_logger().info(LogLine.SERVER_STOPPING)
     await core.hub.stop()
+    application.stop_waiting()
     server.should_exit = True
     await serving
 

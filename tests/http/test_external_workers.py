@@ -117,27 +117,33 @@ async def test_a_claimed_run_says_all_that_a_worker_needs(at_work: Api) -> None:
 
 
 async def test_the_conversation_before_the_run_is_in_its_snapshot(at_work: Api) -> None:
-    conversation, before, after = uuid4(), uuid4(), uuid4()
     worker = await register(at_work)
-    add = (
-        "INSERT INTO messages (project_id, conversation_id, id, role, status, parts, metadata, created_at)"
-        " VALUES ($1, $2, $3, 'user', 'completed', $4, $5, now())"
-    )
-    async with at_work.core.database.connection() as connection:
-        await connection.execute(
-            "INSERT INTO conversations (project_id, id, created_at, updated_at) VALUES ($1, $2, now(), now())",
-            PROJECT, conversation,
-        )  # fmt: skip
-        await connection.execute(add, PROJECT, conversation, before, '[{"type":"text","text":"Hi"}]', '{"m":1}')
+    conversation = (await at_work.json("POST", "/conversations", {}))["id"]
+    url = f"/conversations/{conversation}/messages"
+    hello = {"role": "user", "parts": [{"type": "text", "text": "Hi"}], "metadata": {"m": 1}}
+    said = await at_work.json("POST", url, hello)
     request = agent_run(implementation_kind=KIND, initial_status="pending")
-    request |= {"conversation_mode": "existing", "conversation_id": str(conversation)}
-    await at_work.json("POST", "/runs", request)
-    async with at_work.core.database.connection() as connection:
-        await connection.execute(add, PROJECT, conversation, after, '[{"type":"text","text":"Late"}]', None)
+    request |= {"conversation_mode": "existing", "conversation_id": conversation}
+    first = await at_work.json("POST", "/runs", request)
+    await at_work.json("POST", url, {**hello, "parts": [{"type": "text", "text": "Late"}]})
+
     (message,) = (await worker.claim())["request_snapshot"]["messages"]
-    assert (message["id"], message["role"], message["metadata"]) == (str(before), "user", {"m": 1})
-    assert message["parts"] == [{"type": "text", "text": "Hi"}]
+    assert (message["id"], message["role"], message["metadata"]) == (said["id"], "user", {"m": 1})
+    assert message["parts"] == hello["parts"]
     assert message["createdAt"]
+
+    text = [
+        {"type": "TEXT_MESSAGE_START", "messageId": "m", "role": "assistant"},
+        {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": "Hello."},
+        {"type": "TEXT_MESSAGE_END", "messageId": "m"},
+    ]
+    await at_work.json("POST", f"/conversations/{conversation}/runs/{first['run']['run_id']}/events", {"events": text})
+    await at_work.json("POST", f"/runs/{first['run']['run_id']}/complete", {"status": "completed"})
+    await at_work.json("POST", "/runs", request)
+    messages = (await worker.claim())["request_snapshot"]["messages"]
+    assert [(one["role"], one["parts"][0]["text"]) for one in messages] == [
+        ("user", "Hi"), ("assistant", "Hello."), ("user", "Late"),
+    ]  # fmt: skip
 
 
 async def test_a_worker_writes_and_completes_with_the_projects_key(at_work: Api) -> None:
@@ -336,3 +342,11 @@ async def test_nothing_is_taken_for_a_worker_that_has_gone_away(at_work: Api) ->
         await eventually(lambda: not watch._waiting)
     made = await queued(at_work)
     assert (await at_work.json("GET", f"/runs/{made['run']['run_id']}"))["status"] == Status.PENDING
+
+
+async def test_a_server_that_stops_lets_nobody_wait(at_work: Api) -> None:
+    worker = await register(at_work)
+    waiting = asyncio.create_task(worker.claim(wait_seconds=60))
+    await eventually(lambda: bool(at_work.app.state.queue_watch._waiting))
+    at_work.app.stop_waiting()
+    assert await asyncio.wait_for(waiting, WAIT_SECONDS) is None

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from perdure.domain.conversation import StoredMessage
 from perdure.domain.ids import ProjectId, RunId, WorkerId
 from perdure.domain.stored_run import Run, external_route
 
@@ -87,17 +88,6 @@ class WorkerSession:
 
 
 @dataclass(frozen=True, slots=True)
-class PastMessage:
-    """A message of the conversation before a run. `parts` and `metadata` are JSON texts."""
-
-    id: UUID
-    role: str
-    parts: str
-    metadata: str | None
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class ClaimedRun:
     """A run in a worker's hands: its lease, the session of the last worker, and what the conversation says."""
 
@@ -105,7 +95,7 @@ class ClaimedRun:
     lease_owner: str
     lease_expires_at: datetime
     session: WorkerSession | None
-    messages: tuple[PastMessage, ...]
+    messages: tuple[StoredMessage, ...]
 
 
 def new_worker_token(worker_id: WorkerId, random: Callable[[int], bytes] = os.urandom) -> str:

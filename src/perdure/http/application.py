@@ -52,6 +52,11 @@ class Application(FastAPI):
     def _document(self) -> dict[str, Any]:
         return merged(super().openapi(), self._operations)
 
+    def stop_waiting(self) -> None:
+        """Answer the requests that wait for work now, so that the server can stop."""
+        watch: QueueWatch = self.state.queue_watch
+        watch.stop()
+
     @cached_property
     def document_json(self) -> bytes:
         """The document as it is served."""
@@ -68,7 +73,8 @@ def create_app(
 ) -> Application:
     """The application on these parts, which its caller starts and stops.
 
-    `core.hub.stop()` ends the open streams, so it comes before the server waits for its connections.
+    `core.hub.stop()` ends the open streams and `stop_waiting()` the claims that wait, so they come before the server
+    waits for its connections.
     """
     app = Application(
         OPERATIONS,

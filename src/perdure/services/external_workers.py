@@ -14,6 +14,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import Final
 
+from perdure.domain.conversation import StoredMessage
 from perdure.domain.errors import LeaseLost, WorkerNotFound
 from perdure.domain.external_worker import (
     ClaimedRun,
@@ -27,7 +28,7 @@ from perdure.domain.ids import ProjectId, RunId, RunKey, WorkerId, new_uuid
 from perdure.domain.principal import Principal, Scope
 from perdure.domain.run import Cancel, Status
 from perdure.domain.stored_run import Run
-from perdure.services import lifecycle
+from perdure.services import lifecycle, messages
 from perdure.services import runs as run_service
 from perdure.services.core import Core
 from perdure.services.queue_watch import QueueWatch
@@ -129,7 +130,7 @@ async def claim(
                 run = await run_service.get(core, taken.key)
                 return await _in_hand(core, worker, run, lease_seconds)
             left = ends - monotonic()
-            if left <= 0:
+            if left <= 0 or watch.stopped:
                 break
             await _first_of(work, gone, min(left, _POLL_SECONDS))
     return None
@@ -204,10 +205,17 @@ async def _in_hand(core: Core, worker: ExternalWorker, run: Run, lease_seconds: 
         lease_owner=worker.lease_owner,
         lease_expires_at=at(core.clock()) + timedelta(seconds=lease_seconds),
         session=await store.get_session(core.database, run.key),
-        messages=()
-        if run.conversation_id is None
-        else await store.messages_before(core.database, run.project_id, run.conversation_id, run.message_id),
+        messages=await _messages_before(core, run),
     )
+
+
+async def _messages_before(core: Core, run: Run) -> tuple[StoredMessage, ...]:
+    """What the conversation says before the run's own message, oldest first; of a long one its newest messages."""
+    if run.conversation_id is None:
+        return ()
+    found, _ = await messages.page(core, run.project_id, run.conversation_id, before=None, limit=messages.MAX_PAGE)
+    own = next((message.position for message in found if message.id == run.message_id), None)
+    return tuple(message for message in found if message.parts != "[]" and (own is None or message.position < own))
 
 
 def _hash(token: bytes) -> bytes:

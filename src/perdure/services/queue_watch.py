@@ -10,12 +10,21 @@ from perdure.ledger.notify import QUEUE_CHANNEL, Router
 
 
 class QueueWatch:
-    """Tells those who wait for a route that it may have work. Belongs to one event loop."""
+    """Tells those who wait for a route that it may have work. Belongs to one event loop.
+
+    `stopped`: nobody is to wait any more.
+    """
 
     def __init__(self, router: Router) -> None:
         self._waiting: dict[str, set[asyncio.Event]] = {}
+        self.stopped = False
         router.on(QUEUE_CHANNEL, self._queued)
         router.after_gap(self._all)
+
+    def stop(self) -> None:
+        """Let nobody wait any longer: the process is about to end. Safe to call twice."""
+        self.stopped = True
+        self._all()
 
     @contextmanager
     def on(self, routes: Iterable[str]) -> Iterator[asyncio.Event]:

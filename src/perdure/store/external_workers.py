@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from perdure.domain.external_worker import (
     ExternalWorker,
-    PastMessage,
     SessionStatus,
     StoredWorker,
     WorkerSession,
 )
-from perdure.domain.ids import ConversationId, MessageId, ProjectId, RunId, RunKey, WorkerId
+from perdure.domain.ids import ProjectId, RunId, RunKey, WorkerId
 from perdure.store.database import Database
 from perdure.store.queries import load
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     import asyncpg
 
 _SQL = load("external_workers")
-_MESSAGES = 500
-"""How many messages of a conversation a worker is told; the oldest are left out."""
 
 
 async def register(database: Database, stored: StoredWorker, forget_before: datetime) -> None:
@@ -59,14 +56,6 @@ async def put_session(database: Database, key: RunKey, said: WorkerSession) -> W
         said.metadata, said.updated_at,
     )  # fmt: skip
     return None if row is None else _session(row)
-
-
-async def messages_before(
-    database: Database, project_id: ProjectId, conversation_id: ConversationId, message_id: MessageId | None
-) -> tuple[PastMessage, ...]:
-    """What a conversation says before a run's message, oldest first."""
-    rows = await database.fetch(_SQL["messages_before_run"], project_id, conversation_id, message_id, _MESSAGES)
-    return tuple(PastMessage(row["id"], row["role"], row["parts"], row["metadata"], row["created_at"]) for row in rows)
 
 
 def _worker(row: asyncpg.Record) -> StoredWorker:

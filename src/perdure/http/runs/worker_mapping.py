@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw
 
-from perdure.domain.external_worker import ClaimedRun, ExternalWorker, PastMessage, WorkerSession
+from perdure.domain.conversation import StoredMessage
+from perdure.domain.external_worker import ClaimedRun, ExternalWorker, WorkerSession
 from perdure.domain.message import parse_messages
 from perdure.http.runs.mapping import iso
 from perdure.http.runs.worker_schemas import (
@@ -112,7 +113,7 @@ def _snapshot(claimed: ClaimedRun) -> SnapshotView:
     )
 
 
-def _past(message: PastMessage) -> MessageView:
+def _past(message: StoredMessage) -> MessageView:
     return MessageView(
         id=str(message.id),
         role=message.role,

@@ -40,17 +40,3 @@ SET id = CASE WHEN s.worker_id = excluded.worker_id AND s.session_key = excluded
     status = excluded.status, metadata = coalesce(excluded.metadata, s.metadata), updated_at = excluded.updated_at,
     ended_at = excluded.ended_at
 RETURNING id, run_id, implementation_kind, worker_id, session_key, status, metadata, created_at, updated_at, ended_at;
-
--- name: messages_before_run
--- The newest messages of a conversation that stood there before a run's own message, oldest first.
-SELECT id, role, parts, metadata, created_at
-FROM (
-    SELECT id, role, parts, metadata, created_at, position
-    FROM messages
-    WHERE project_id = $1 AND conversation_id = $2 AND json_array_length(parts) > 0
-      AND position < coalesce(
-          (SELECT position FROM messages WHERE project_id = $1 AND id = $3), 9223372036854775807)
-    ORDER BY position DESC
-    LIMIT $4
-) newest
-ORDER BY position;
