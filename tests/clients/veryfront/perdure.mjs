@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import "veryfront/agent"; // also registers the validator of answers that all of the client's parts need
+// Also registers the validator of answers, without which no part of the client works.
+import { createConversationRecord } from "veryfront/agent";
 
 export const apiUrl = process.env.PERDURE_URL;
 export const authToken = process.env.PERDURE_KEY;
@@ -23,16 +24,9 @@ export async function call(method, path, body) {
   return JSON.parse(text);
 }
 
-/** The id of a conversation that there was not before. */
+/** The id of a new conversation. */
 export async function newConversation() {
-  const created = await call("POST", "/runs", {
-    kind: "agent",
-    owner: { kind: "project", id: projectId },
-    conversation_mode: "create_new",
-    public_id: newId(),
-    request: { mode: "agent", agent_id: "elsewhere", initial_status: "running" },
-  });
-  return created.conversation_id;
+  return (await createConversationRecord({ ...api, body: { type: "chat", project_id: projectId } })).id;
 }
 
 export const newId = () => `run_${randomUUID()}`;
