@@ -58,29 +58,29 @@ COMMANDS: dict[str, Command] = {
 # What each command does to a run of attempt 2 and fence 3, which waits, if it does, for one tool call; what is not here
 # changes nothing. `=` stays as it is; the numbers are the attempt and the fence afterwards.
 TABLE_OF_TRUTH = """
-claim         pending                     engine external        running   =      3 4 keep    CUSTOM
-start         pending                     caller                 running   caller 3 3 remove  -
-enqueue       pending                     caller                 pending   engine 2 3 enqueue -
-park          running                     caller engine external waiting   =      2 3 remove  CUSTOM
-answer        waiting                     engine external        pending   =      2 3 enqueue TOOL_CALL_RESULT
-answer        waiting                     caller                 running   =      2 3 keep    TOOL_CALL_RESULT
-signal        pending running waiting     caller engine external =         =      2 3 keep    CUSTOM
-complete      pending running             caller engine external completed =      2 3 remove  RUN_FINISHED
-complete      waiting                     caller engine external completed =      2 3 remove  TOOL_CALL_RESULT,RUN_FINISHED
-fail          pending running             caller engine external failed    =      2 3 remove  RUN_ERROR
-fail          waiting                     caller engine external failed    =      2 3 remove  TOOL_CALL_RESULT,RUN_ERROR
-abort         pending running             caller engine external cancelled =      2 3 remove  RUN_ERROR
-abort         waiting                     caller engine external cancelled =      2 3 remove  TOOL_CALL_RESULT,RUN_ERROR
-worker-fails  running                     caller engine external failed    =      2 3 remove  RUN_ERROR
-cancel        pending                     caller engine external cancelled =      2 4 remove  RUN_ERROR
-cancel        waiting                     caller engine external cancelled =      2 4 remove  TOOL_CALL_RESULT,RUN_ERROR
-cancel        running                     caller                 cancelled =      2 4 remove  RUN_ERROR
-cancel        running                     engine external        running   =      2 3 cancel  CUSTOM
-force         pending running             caller engine external cancelled =      2 4 remove  RUN_ERROR
-force         waiting                     caller engine external cancelled =      2 4 remove  TOOL_CALL_RESULT,RUN_ERROR
-yield         running                     engine external        pending   =      2 4 enqueue CUSTOM
-restart       completed failed cancelled  engine external        pending   =      2 3 enqueue CUSTOM
-restart       completed failed cancelled  caller                 pending   =      2 3 keep    CUSTOM
+claim         pending                  engine external        running   =      3 4 keep    CUSTOM
+start         pending                  caller                 running   caller 3 3 remove  -
+enqueue       pending                  caller                 pending   engine 2 3 enqueue -
+park          running                  caller engine external waiting   =      2 3 remove  CUSTOM
+answer        waiting                  engine external        pending   =      2 3 enqueue TOOL_CALL_RESULT
+answer        waiting                  caller                 running   =      2 3 keep    TOOL_CALL_RESULT
+signal        pending running waiting  caller engine external =         =      2 3 keep    CUSTOM
+complete      pending running          caller engine external completed =      2 3 remove  RUN_FINISHED
+complete      waiting                  caller engine external completed =      2 3 remove  TOOL_CALL_RESULT,RUN_FINISHED
+fail          pending running          caller engine external failed    =      2 3 remove  RUN_ERROR
+fail          waiting                  caller engine external failed    =      2 3 remove  TOOL_CALL_RESULT,RUN_ERROR
+abort         pending running          caller engine external cancelled =      2 3 remove  RUN_ERROR
+abort         waiting                  caller engine external cancelled =      2 3 remove  TOOL_CALL_RESULT,RUN_ERROR
+worker-fails  running                  caller engine external failed    =      2 3 remove  RUN_ERROR
+cancel        pending                  caller engine external cancelled =      2 4 remove  RUN_ERROR
+cancel        waiting                  caller engine external cancelled =      2 4 remove  TOOL_CALL_RESULT,RUN_ERROR
+cancel        running                  caller                 cancelled =      2 4 remove  RUN_ERROR
+cancel        running                  engine external        running   =      2 3 cancel  CUSTOM
+force         pending running          caller engine external cancelled =      2 4 remove  RUN_ERROR
+force         waiting                  caller engine external cancelled =      2 4 remove  TOOL_CALL_RESULT,RUN_ERROR
+yield         running                  engine external        pending   =      2 4 enqueue CUSTOM
+restart       completed failed cancelled engine external        pending   =      2 3 enqueue CUSTOM
+restart       completed failed cancelled caller                 pending   =      2 3 keep    CUSTOM
 """
 
 
