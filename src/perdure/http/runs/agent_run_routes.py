@@ -18,8 +18,8 @@ from perdure.http.context import core_of, settings_of
 from perdure.http.json_schema import JsonSchema, anything, boolean, integer, members, text
 from perdure.http.operations import Answer, Body, Operation, json_answer, query, raw_answer
 from perdure.http.pagination import decode_cursor
-from perdure.http.requests import conversation_id_of, integer_query, read_as, read_body, read_checked, text_query
-from perdure.http.runs import events_routes
+from perdure.http.requests import integer_query, read_as, read_body, read_checked, text_query
+from perdure.http.runs import events_routes, snapshot_routes
 from perdure.http.runs.control_routes import cancel
 from perdure.http.runs.control_schemas import CANCEL, CancelBody, cancel_schema
 from perdure.http.runs.conversation_routes import conversation_place
@@ -27,7 +27,6 @@ from perdure.http.runs.create_body import BODY_BYTES
 from perdure.http.runs.create_schema import hosted_input_schema
 from perdure.http.runs.mapping import projection, projection_page
 from perdure.http.runs.response_schemas import projection_page_schema, run_started_schema
-from perdure.http.runs.routes import key_of
 from perdure.http.schema_check import SchemaCheck
 from perdure.services import control, conversations, runs
 
@@ -61,7 +60,7 @@ _TOOL_RESULT: Final = SchemaCheck(tool_result_schema())
 
 async def start_agent_run(request: Request) -> Response:
     """POST /conversations/{conversation_id}/agent-runs/{run_id}/start (seed 000)."""
-    run = await _run(request, Scope.RUNS_WRITE)
+    run = await events_routes.conversation_run(request, Scope.RUNS_WRITE)
     body: Any = read_checked(await read_body(request, BODY_BYTES), _START)
     parse_messages(body["messages"], "/messages")
     _check_named(body.get("durable_root_run"), run)
@@ -93,7 +92,7 @@ async def list_child_runs(request: Request) -> Response:
 
 async def cancel_agent_run(request: Request) -> Response:
     """POST /conversations/{conversation_id}/agent-runs/{run_id}/cancel."""
-    run = await _run(request, Scope.RUNS_WRITE)
+    run = await events_routes.conversation_run(request, Scope.RUNS_WRITE)
     body = await read_body(request)
     wanted = read_as(body, CancelBody, CANCEL) if body.strip() else CancelBody()
     wait_seconds = settings_of(request).cancel_wait_seconds
@@ -103,16 +102,11 @@ async def cancel_agent_run(request: Request) -> Response:
 
 async def answer_tool_call(request: Request) -> Response:
     """POST /conversations/{conversation_id}/agent-stream/{run_id}/tool-result."""
-    run = await _run(request, Scope.RUNS_WRITE)
+    run = await events_routes.conversation_run(request, Scope.RUNS_WRITE)
     body = read_as(await read_body(request), ToolResultBody, _TOOL_RESULT)
     answer = RunAnswer(body.tool_call_id, body.result, control.content_of(body.result), body.is_error)
     duplicate = await control.resume(core_of(request), run.key, answer)
     return json_answer({"accepted": True, "duplicate": duplicate})
-
-
-async def _run(request: Request, scope: Scope) -> Run:
-    key = await key_of(request, scope)
-    return await runs.get_in_conversation(core_of(request), key, conversation_id_of(request))
 
 
 def _older(operation: Operation) -> Operation:
@@ -197,6 +191,7 @@ ALIASES: Final = tuple(
         events_routes.CONVERSATION_RUN,
         events_routes.CONVERSATION_STREAM,
         events_routes.CONVERSATION_EVENTS,
+        snapshot_routes.SNAPSHOT,
     )
 )
 

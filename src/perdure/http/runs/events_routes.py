@@ -60,7 +60,7 @@ async def append_run_events(request: Request) -> Response:
 
 async def get_conversation_run(request: Request) -> Response:
     """GET /conversations/{conversation_id}/runs/{run_id}: the bare projection (veryfront.md section 0, rule 6)."""
-    return raw_answer(projection(await _conversation_run(request)))
+    return raw_answer(projection(await conversation_run(request)))
 
 
 async def list_run_events(request: Request) -> Response:
@@ -71,7 +71,7 @@ async def list_run_events(request: Request) -> Response:
 
 async def list_conversation_run_events(request: Request) -> Response:
     """GET /conversations/{conversation_id}/runs/{run_id}/events (veryfront.md 1.3)."""
-    return await _page(request, await _conversation_run(request), "event")
+    return await _page(request, await conversation_run(request), "event")
 
 
 async def stream_run(request: Request) -> EventStream:
@@ -82,11 +82,12 @@ async def stream_run(request: Request) -> EventStream:
 
 async def stream_conversation_run(request: Request) -> EventStream:
     """GET /conversations/{conversation_id}/runs/{run_id}/stream (veryfront.md 2.5)."""
-    return _stream(request, await _conversation_run(request), CONVERSATION)
+    return _stream(request, await conversation_run(request), CONVERSATION)
 
 
-async def _conversation_run(request: Request) -> Run:
-    key = await key_of(request, Scope.RUNS_READ)
+async def conversation_run(request: Request, scope: Scope = Scope.RUNS_READ) -> Run:
+    """The run that the path names, in the conversation that it names. Raises RunNotFound, and what `key_of` raises."""
+    key = await key_of(request, scope)
     return await runs.get_in_conversation(core_of(request), key, conversation_id_of(request))
 
 

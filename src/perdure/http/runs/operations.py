@@ -11,6 +11,7 @@ from perdure.http.runs import (
     conversation_routes,
     events_routes,
     routes,
+    snapshot_routes,
     token_routes,
     worker_routes,
 )
@@ -34,5 +35,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *worker_routes.WORKER_OPERATIONS,
     *token_routes.TOKEN_OPERATIONS,
     *conversation_routes.OPERATIONS,
+    snapshot_routes.SNAPSHOT,
     *agent_run_routes.OPERATIONS,
 )
