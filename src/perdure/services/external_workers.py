@@ -39,7 +39,7 @@ from perdure.store.runs import at
 SILENT_AFTER: Final = timedelta(days=7)
 """A worker that was not heard of for so long is forgotten when another one of its project registers."""
 
-_POLL_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 2.0
 """How long a run whose hint got lost, or that was to start later, stays unnoticed by a claim that waits."""
 
 
