@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
+import hypothesis
 import pydantic_ai.models
 import pytest
 
@@ -42,6 +43,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith(FOREIGN_SETTINGS)]:
         del os.environ[name]
     pydantic_ai.models.ALLOW_MODEL_REQUESTS = False
+    # How long one example takes says how busy the machine is, and nothing else.
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
     # Unconfigured, structlog draws every local variable of a traceback, which takes seconds.
     configure_logging(level="warning", pretty=False, stream=sys.__stderr__ or sys.stderr)
     if config.option.basetemp is None:
