@@ -20,7 +20,7 @@ from tests.acceptance.processes import KEY, PROJECT, Site, eventually, site
 
 SCRIPTS = Path(__file__).parent / "veryfront"
 INSTALL_SECONDS = 240
-SCRIPT_SECONDS = 60
+SCRIPT_SECONDS = 120
 SEARCH = os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)))
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(INSTALL_SECONDS + 2 * SCRIPT_SECONDS)]

@@ -319,7 +319,7 @@ test("a run that waits for a person says so in both vocabularies, and takes no e
     },
   });
   const run = { conversationId: made.conversation_id, runId: made.run.run_id };
-  await eventually(async () => (await client.get(run.runId)).status === "waiting", "the agent asks", 30);
+  await eventually(async () => (await client.get(run.runId)).status === "waiting", "the agent asks");
   const waiting = await getConversationRun({ ...api, ...run });
   assert.equal(waiting.status, "waiting_for_tool");
   assert.equal(waiting.waitingToolName, "send_email");
@@ -328,5 +328,5 @@ test("a run that waits for a person says so in both vocabularies, and takes no e
   assert.ok(isIgnorableConversationRunAppendError(refused), String(refused));
   const approval = { type: "approval", tool_call_id: waiting.waitingToolCallId, approved: true };
   await call("POST", `/runs/${run.runId}/resume`, approval);
-  await eventually(async () => (await client.get(run.runId)).status === "completed", "the agent goes on", 30);
+  await eventually(async () => (await client.get(run.runId)).status === "completed", "the agent goes on");
 });

@@ -49,7 +49,7 @@ export async function eventsOf(client, runId, limit = 7) {
 }
 
 /** Wait until `check()` is true. */
-export async function eventually(check, what, seconds = 20) {
+export async function eventually(check, what, seconds = 60) {
   const end = Date.now() + seconds * 1000;
   while (!(await check())) {
     assert.ok(Date.now() < end, `not within ${seconds} s: ${what}`);
@@ -60,7 +60,7 @@ export async function eventually(check, what, seconds = 20) {
 /** Have the server killed and started again. */
 export async function restartServer() {
   writeFileSync(join(folder, "restart"), "");
-  await eventually(() => existsSync(join(folder, "restarted")), "the server is back", 30);
+  await eventually(() => existsSync(join(folder, "restarted")), "the server is back");
   rmSync(join(folder, "restarted"));
 }
 
