@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -15,12 +14,6 @@ MAX_DEPTH: Final = 128
 
 _TOO_DEEP: Final = f"The JSON is nested too deeply: flatten it to at most {MAX_DEPTH} levels of arrays and objects."
 _NUL: Final = "\x00"
-_PAIR: Final = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_ESCAPES: Final = re.compile(
-    rb"(?:(?:\\[^u]|\\u(?!0000|[dD][89a-fA-F])|" + _PAIR + rb")[^\\]*)+"
-    rb"|(?P<bad>\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2}))"
-)
-"""As many good escapes as possible, or a bad one."""
 
 
 def decode(text: bytes | str) -> object:
@@ -30,11 +23,6 @@ def decode(text: bytes | str) -> object:
     value, so no later reader can take another one. Raises InvalidRequest that says what is wrong and, for a NUL, where.
     """
     return _parse(_as_text(text))
-
-
-def mend(text: bytes) -> bytes:
-    r"""`text` with U+FFFD in place of what no JSON value may hold here: `\u0000`, and one half of a surrogate pair."""
-    return _ESCAPES.sub(lambda found: rb"\ufffd" if found["bad"] else found[0], text)
 
 
 def pointer_token(key: str | int) -> str:

@@ -13,8 +13,6 @@ from perdure.domain.errors import EventTooLarge, InvalidRequest
 from perdure.domain.event import MAX_EVENT_BYTES, MAX_EVENTS, PRIVATE_EXTERNAL_TYPES, TERMINAL_TYPES, Segment
 
 MAX_TYPE_LENGTH = 128
-MAX_MENDED_BYTES = 1024 * 1024
-"""A body of which half surrogate pairs are replaced: twice what clients send (veryfront.md 2.7). It takes a while."""
 
 
 class _Body(msgspec.Struct):
@@ -53,8 +51,6 @@ def parse_append(body: bytes) -> Incoming:
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"{error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        if len(body) <= MAX_MENDED_BYTES and (mended := json_text.mend(body)) != body:
-            return parse_append(mended)
         json_text.decode(body)  # It says better what is wrong.
         raise InvalidRequest(f"The body is not JSON: {error}") from None
     if not 1 <= len(read.events) <= MAX_EVENTS:
@@ -94,7 +90,7 @@ def _event(raw: bytes, index: int) -> tuple[str, str]:
     if len(raw) >= MAX_EVENT_BYTES:
         raise EventTooLarge
     if b"\\u" in raw or raw.count(b"[") + raw.count(b"{") > json_text.MAX_DEPTH or _LARGE_NUMBER.search(raw):
-        raw = _checked_closely(raw, pointer)
+        _check_closely(raw, pointer)
     try:
         kind = _TYPED.decode(raw).type
         line = raw.decode()
@@ -110,22 +106,12 @@ def _event(raw: bytes, index: int) -> tuple[str, str]:
     return kind, line
 
 
-def _checked_closely(raw: bytes, pointer: str) -> bytes:
-    """The rare event that may hold what cannot be stored and read again: deep nesting, numbers out of range; or a NUL
-    or half a surrogate pair, which are replaced.
-
-    Tools put such characters into their results (a binary file, a text cut by UTF-16 units), and a writer that repeats
-    its batch until it is taken (veryfront.md 4) would never get past that event.
-    """
+def _check_closely(raw: bytes, pointer: str) -> None:
+    """The rare event that may hold what cannot be stored and read again: NUL, deep nesting, numbers out of range."""
     try:
         json_text.decode(raw)
-    except InvalidRequest:
-        raw = json_text.mend(raw)
-        try:
-            json_text.decode(raw)
-        except InvalidRequest as error:
-            raise InvalidRequest(error.detail, pointer=pointer + (error.pointer or "")) from None
-    return raw
+    except InvalidRequest as error:
+        raise InvalidRequest(error.detail, pointer=pointer + (error.pointer or "")) from None
 
 
 def _check_type(kind: str, pointer: str) -> None:

@@ -243,19 +243,6 @@ test("an event over the limit is split or shortened by the client, and taken", a
   assert.equal(events.at(-1).type, "TOOL_CALL_RESULT");
 });
 
-test("characters that cannot be stored do not hold up the events behind them", async () => {
-  await fresh();
-  const controller = queue();
-  proxy.fate = once("lose answer");
-  controller.enqueue(["a\u0000b", "half of \ud83d", "\ude00 it", "whole \u{1f600}"].map((delta) => ({ ...text(0), delta })));
-  await controller.flush();
-  assert.equal((await controller.flush()).outcome, "flushed");
-  assert.deepEqual(
-    (await stored()).map(({ delta }) => delta),
-    ["a\ufffdb", "half of \ufffd", "\ufffd it", "whole \u{1f600}"],
-  );
-});
-
 test("a mirror outlives the death of the server in the middle of its events", async () => {
   await fresh();
   const chance = random(11);
