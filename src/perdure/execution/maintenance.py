@@ -1,4 +1,4 @@
-"""What somebody must look after: lost workers, cancels that nobody answered, the queue's gauges.
+"""What somebody must look after: lost workers, cancels that nobody answered, schedules, the queue's gauges.
 
 Every worker and server does it; each deed is a compare-and-set, so that several at once do no harm.
 """
@@ -10,7 +10,7 @@ from datetime import timedelta
 from time import monotonic
 
 from perdure.domain.errors import Unavailable
-from perdure.services import lifecycle, queue
+from perdure.services import lifecycle, queue, schedules
 from perdure.services.core import Core
 from perdure.telemetry import LogLine, get_logger
 
@@ -66,6 +66,7 @@ class Maintenance:
         ended = await lifecycle.force_overdue_cancels(self._core, self._cancel_grace)
         if recovered or ended:
             self._log.warning(LogLine.RUNS_RECOVERED, expired_leases=recovered, overdue_cancels=ended)
+        await schedules.fire_due(self._core)
         if monotonic() - self._measured >= _MEASURE_SECONDS:
             self._measured = monotonic()
             await queue.measure(self._core)

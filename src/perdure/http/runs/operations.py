@@ -11,6 +11,7 @@ from perdure.http.runs import (
     conversation_routes,
     events_routes,
     routes,
+    schedule_routes,
     snapshot_routes,
     token_routes,
     worker_routes,
@@ -37,4 +38,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *conversation_routes.OPERATIONS,
     snapshot_routes.SNAPSHOT,
     *agent_run_routes.OPERATIONS,
+    *schedule_routes.SCHEDULE_OPERATIONS,
 )
