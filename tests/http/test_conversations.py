@@ -49,7 +49,8 @@ async def test_nothing_need_be_said(at_work: Api) -> None:
 
 
 async def test_pages_go_from_the_newest_to_the_oldest(at_work: Api) -> None:
-    made = [(await new(at_work, title=str(number)))["id"] for number in range(5)]
+    made = [await new(at_work, title=str(number)) for number in range(5)]
+    in_order = sorted(made, key=lambda conversation: (conversation["created_at"], conversation["id"]), reverse=True)
     seen: list[str] = []
     cursor: str | None = None
     while True:
@@ -61,7 +62,7 @@ async def test_pages_go_from_the_newest_to_the_oldest(at_work: Api) -> None:
         cursor = page["page_info"]["next"]
         if cursor is None:
             break
-    assert seen == made[::-1]
+    assert seen == [conversation["id"] for conversation in in_order]
     await at_work.problem("GET", "/conversations", 400, params={"cursor": "nonsense"})
 
 
