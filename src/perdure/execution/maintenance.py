@@ -10,7 +10,7 @@ from datetime import timedelta
 from time import monotonic
 
 from perdure.domain.errors import Unavailable
-from perdure.services import lifecycle, queue, schedules
+from perdure.services import input_requests, lifecycle, queue, schedules
 from perdure.services.core import Core
 from perdure.telemetry import LogLine, get_logger
 
@@ -67,6 +67,7 @@ class Maintenance:
         if recovered or ended:
             self._log.warning(LogLine.RUNS_RECOVERED, expired_leases=recovered, overdue_cancels=ended)
         await schedules.fire_due(self._core)
+        await input_requests.expire_due(self._core)
         if monotonic() - self._measured >= _MEASURE_SECONDS:
             self._measured = monotonic()
             await queue.measure(self._core)

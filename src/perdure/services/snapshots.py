@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from perdure.domain.agent_state import AgentState
+from perdure.domain.agent_state import INPUT_REQUESTS, AgentState
 from perdure.domain.conversation import StoredMessage
 from perdure.domain.event import TERMINAL_TYPES
 from perdure.domain.ids import ConversationId
 from perdure.domain.stored_run import Run
 from perdure.domain.transcript import Transcript
-from perdure.services import messages
+from perdure.services import input_requests, messages
 from perdure.services.core import Core
 from perdure.store import run_events
 
@@ -50,4 +50,9 @@ async def take(core: Core, run: Run, conversation_id: ConversationId) -> Snapsho
     found, _ = await messages.page(core, run.project_id, conversation_id, before=None, limit=messages.MAX_PAGE)
     parts = msgspec.json.encode(said.parts()).decode()
     shown = tuple(replace(message, parts=parts) if message.id == run.message_id else message for message in found)
-    return Snapshot(to, shown, state.value(), terminal if run.status.terminal else None)
+    asked = await input_requests.by_tool_call(core, run.key)
+    told = state.value()
+    known = told.get(INPUT_REQUESTS)
+    # A run that waits or has ended was not told what became of its input requests: what is stored counts.
+    told = {**told, INPUT_REQUESTS: {**(known if isinstance(known, dict) else {}), **asked}}
+    return Snapshot(to, shown, told, terminal if run.status.terminal else None)

@@ -10,7 +10,7 @@ from alembic import op
 from perdure.store.migrations.statements import execute_file
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 
 def upgrade() -> None:
