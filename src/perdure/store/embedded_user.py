@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +83,14 @@ class ServerUser:
         """Give `path`, and everything below it, to this user (only as root; a copy made by root is such a case)."""
         if not self.switch:
             return
-        for entry in (path, *path.rglob("*")):
+        self._own(path)
+        for folder, folders, files in os.walk(path):
+            for name in (*folders, *files):
+                self._own(Path(folder, name))
+
+    def _own(self, entry: Path) -> None:
+        # A server that runs on this data makes and removes files all the time: what is gone needs no owner.
+        with suppress(FileNotFoundError):
             if entry.lstat().st_uid != self.uid:
                 os.chown(entry, self.uid, self.gid, follow_symlinks=False)
 
