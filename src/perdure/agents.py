@@ -7,6 +7,22 @@ from __future__ import annotations
 
 from perdure.domain.message import Message, last_user_text, text_of
 from perdure.execution.log import RunContext
+from perdure.execution.overrides import ClientTool
+from perdure.execution.request import ContextDocument, RunOrigin, SpawnedFrom, StartRequest, Trigger
 from perdure.execution.tool_context import current_run, idempotency_key, publish
 
-__all__ = ["Message", "RunContext", "current_run", "idempotency_key", "last_user_text", "publish", "text_of"]
+__all__ = [
+    "ClientTool",
+    "ContextDocument",
+    "Message",
+    "RunContext",
+    "RunOrigin",
+    "SpawnedFrom",
+    "StartRequest",
+    "Trigger",
+    "current_run",
+    "idempotency_key",
+    "last_user_text",
+    "publish",
+    "text_of",
+]

@@ -84,6 +84,10 @@ def knows_the_customer(told: Told) -> bool:
     return told.results == ["someone ordered a lamp."]
 
 
+def prices_in_euros(told: Told) -> bool:
+    return told.results == ["0.00 EUR, for a person"]
+
+
 def has_a_key(told: Told) -> bool:
     return '"key":"0123456789abcdef01234567.0.tool:' in told.results[0]
 
@@ -105,6 +109,7 @@ EXAMPLES: dict[str, Callable[[Told], bool]] = {
     "shout": shouts,
     "support": looks_up_the_order,
     "shop": knows_the_customer,
+    "prices": prices_in_euros,
     "refunds": has_a_key,
     "accounts": asks_first,
     "planner": shows_state,

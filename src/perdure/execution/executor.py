@@ -18,7 +18,7 @@ from perdure.domain.closing import closing_events
 from perdure.domain.errors import PerdureError, RunNotFound, Unavailable
 from perdure.domain.event import line_of
 from perdure.domain.fold import LogFold
-from perdure.domain.ids import Clock, RunKey
+from perdure.domain.ids import RunKey
 from perdure.domain.message import Message, parse_messages
 from perdure.domain.past import Past
 from perdure.domain.run import Command, Finish, Park, RunError, RunState, Status, Yield
@@ -27,8 +27,10 @@ from perdure.domain.transitions import Transition
 from perdure.execution.attempt import Attempt, StopReason
 from perdure.execution.log import Completed, Outcome, RunContext, Waiting
 from perdure.execution.recorder import LeaseLost, Recorder
+from perdure.execution.request import origin_of
 from perdure.services import events as event_service
 from perdure.services import lifecycle
+from perdure.services import messages as message_service
 from perdure.services.core import Core
 from perdure.services.lifecycle import Extra, Known
 from perdure.telemetry import LogLine, TracedRun, Tracing, get_logger, run_context
@@ -121,8 +123,8 @@ class Executor:
 
     async def _run(self, attempt: Attempt, run: Run, past: Past, recorder: Recorder) -> Ending:
         try:
-            context = _context(run, attempt, past, recorder, self._core.clock, self._tracing)
-            outcome = await self._resolve(run)(context)
+            kind = self._resolve(run)
+            outcome = await kind(await self._context(attempt, run, past, recorder))
         except (LeaseLost, asyncio.CancelledError):
             raise
         except Exception as error:
@@ -130,6 +132,28 @@ class Executor:
                 return Ending(Yield("database_away", attempt.claimed.fence, delay_ms=1_000), "retried")
             return self._failed(attempt, error)
         return _ended(outcome, attempt.claimed.fence)
+
+    async def _context(self, attempt: Attempt, run: Run, past: Past, recorder: Recorder) -> RunContext:
+        given = msgspec.json.decode(run.input, type=dict[str, object]) if run.input is not None else _NO_INPUT
+        return RunContext(
+            run_id=run.run_id,
+            conversation_id=str(run.conversation_id) if run.conversation_id else None,
+            attempt=attempt.claimed.attempt,
+            agent=run.agent_id or "",
+            messages=_messages(given) or await self._conversation(run),
+            input=given,
+            answers=past.answers,
+            log=recorder,
+            clock=self._core.clock,
+            past=past,
+            origin=origin_of(run),
+            tracing=self._tracing,
+        )
+
+    async def _conversation(self, run: Run) -> tuple[Message, ...]:
+        """What the conversation says before the run: a request without messages means that."""
+        stored = await message_service.before_run(self._core, run)
+        return tuple(Message(str(one.id), one.role, tuple(msgspec.json.decode(one.parts))) for one in stored)
 
     def _failed(self, attempt: Attempt, error: Exception) -> Ending:
         if isinstance(error, PerdureError):
@@ -198,23 +222,6 @@ class Executor:
 def _traced(run: Run) -> TracedRun:
     conversation = str(run.conversation_id) if run.conversation_id else None
     return TracedRun(str(run.project_id), run.run_id, run.kind, run.agent_id or run.target or "", conversation)
-
-
-def _context(run: Run, attempt: Attempt, past: Past, recorder: Recorder, clock: Clock, tracing: Tracing) -> RunContext:
-    given = msgspec.json.decode(run.input, type=dict[str, object]) if run.input is not None else _NO_INPUT
-    return RunContext(
-        run_id=run.run_id,
-        conversation_id=str(run.conversation_id) if run.conversation_id else None,
-        attempt=attempt.claimed.attempt,
-        agent=run.agent_id or "",
-        messages=_messages(given),
-        input=given,
-        answers=past.answers,
-        log=recorder,
-        clock=clock,
-        past=past,
-        tracing=tracing,
-    )
 
 
 def _messages(given: Mapping[str, object]) -> tuple[Message, ...]:

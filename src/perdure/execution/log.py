@@ -17,6 +17,7 @@ from perdure.domain.errors import PerdureError
 from perdure.domain.message import Message
 from perdure.domain.past import Answer, Past
 from perdure.domain.run import PendingCall, Waiting, WaitingReason
+from perdure.execution.request import RunOrigin, StartRequest, start_request
 from perdure.telemetry.spans import Tracing
 
 __all__ = [
@@ -65,8 +66,9 @@ class RunLog(Protocol):
 class RunContext:
     """One attempt of a run: what it works on, and where it writes.
 
-    `messages` is the conversation so far, `input` the request as it came in (`tools`, `context`, `forwarded_props`,
-    `model`, `runtime_overrides` …), `clock` tells the time in integer milliseconds.
+    `messages` is the conversation so far: those of the request or, where it has none, those that the run's conversation
+    holds before the run's own. `request` is what the caller said, typed; `input` the same as it came in. `clock` tells
+    the time in integer milliseconds.
     """
 
     run_id: str
@@ -79,7 +81,13 @@ class RunContext:
     log: RunLog
     clock: Callable[[], int]
     past: Past = field(default_factory=Past)
+    origin: RunOrigin = field(default_factory=RunOrigin)
     tracing: Tracing = field(default_factory=Tracing)
+
+    @property
+    def request(self) -> StartRequest:
+        """What the caller who started the run said: trigger, parents, overrides, tools, context, forwarded props."""
+        return start_request(self.input, self.origin)
 
     def idempotency_key(self, step: str) -> str:
         """A key for outside systems: the same whenever this step of this run is executed again after a crash."""

@@ -75,7 +75,10 @@ def _context_item(item: object) -> str | None:
     if not isinstance(item, Mapping):
         return None
     title = next((str(item[key]) for key in ("description", "title", "name") if item.get(key)), None)
-    body = next((item[key] for key in ("value", "text", "json", "data", "uri") if item.get(key) is not None), None)
+    named = next((key for key in ("value", "text", "json", "data", "uri") if item.get(key) is not None), "")
+    body = item.get(named)
+    if title is None and named != "uri" and item.get("uri"):
+        title = str(item["uri"])
     if body is None:
         return title
     text = body if isinstance(body, str) else msgspec.json.encode(body).decode()

@@ -14,7 +14,6 @@ from datetime import timedelta
 from time import monotonic
 from typing import Final
 
-from perdure.domain.conversation import StoredMessage
 from perdure.domain.errors import LeaseLost, WorkerNotFound
 from perdure.domain.external_worker import (
     ClaimedRun,
@@ -26,7 +25,7 @@ from perdure.domain.external_worker import (
 )
 from perdure.domain.ids import ProjectId, RunId, RunKey, WorkerId, new_uuid
 from perdure.domain.principal import Principal, Scope
-from perdure.domain.run import Cancel, Status
+from perdure.domain.run import Cancel
 from perdure.domain.stored_run import Run
 from perdure.services import lifecycle, messages
 from perdure.services import runs as run_service
@@ -160,7 +159,7 @@ async def renew(core: Core, worker: ExternalWorker, run_id: RunId, lease_seconds
         await lifecycle.apply(core, key, Cancel("The run was cancelled.", force=True))
         return None
     run = await run_service.get(core, key)
-    if run.status is not Status.RUNNING or run.fence != held.fence:
+    if not run.state.held_under(held.fence):
         return None
     return await _in_hand(core, worker, run, lease_seconds)
 
@@ -205,17 +204,8 @@ async def _in_hand(core: Core, worker: ExternalWorker, run: Run, lease_seconds: 
         lease_owner=worker.lease_owner,
         lease_expires_at=at(core.clock()) + timedelta(seconds=lease_seconds),
         session=await store.get_session(core.database, run.key),
-        messages=await _messages_before(core, run),
+        messages=await messages.before_run(core, run),
     )
-
-
-async def _messages_before(core: Core, run: Run) -> tuple[StoredMessage, ...]:
-    """What the conversation says before the run's own message, oldest first; of a long one its newest messages."""
-    if run.conversation_id is None:
-        return ()
-    found, _ = await messages.page(core, run.project_id, run.conversation_id, before=None, limit=messages.MAX_PAGE)
-    own = next((message.position for message in found if message.id == run.message_id), None)
-    return tuple(message for message in found if message.parts != "[]" and (own is None or message.position < own))
 
 
 def _hash(token: bytes) -> bytes:

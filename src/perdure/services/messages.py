@@ -17,6 +17,7 @@ from perdure.domain.errors import IdempotencyKeyReused, Unavailable
 from perdure.domain.ids import ConversationId, MessageId, ProjectId, RunKey, new_uuid
 from perdure.domain.message import Role
 from perdure.domain.part import Part
+from perdure.domain.stored_run import Run
 from perdure.domain.transcript import Transcript
 from perdure.services import conversations
 from perdure.services.core import Core
@@ -88,6 +89,18 @@ async def page(
     shown = found[:wanted]
     following = shown[-1][0].position if len(found) > wanted else None
     return [await _shown(core, message, end) for message, end in reversed(shown)], following
+
+
+async def before_run(core: Core, run: Run) -> tuple[StoredMessage, ...]:
+    """What the conversation says before a run's own message, oldest first; of a long one its newest messages.
+
+    Nothing for a run without a conversation. Raises ConversationNotFound.
+    """
+    if run.conversation_id is None:
+        return ()
+    found, _ = await page(core, run.project_id, run.conversation_id, before=None, limit=MAX_PAGE)
+    own = next((message.position for message in found if message.id == run.message_id), None)
+    return tuple(message for message in found if message.parts != "[]" and (own is None or message.position < own))
 
 
 async def transcript(core: Core, key: RunKey, to: int) -> tuple[Part, ...]:

@@ -193,7 +193,7 @@ def run_page(runs: list[Run], limit: int, cursor: str | None) -> RunPage:
 def projection_head(run: Run) -> bytes:
     """A run as its conversation sees it, as a JSON object that `with_counters` completes."""
     origin, targets = run.spec.origin, run.spec.targets
-    is_child = run.parent_run_id is not None
+    spawned = run.spawned_from or Origin()
     call = run.waiting.calls[0] if run.waiting and run.waiting.calls else None
     head = ProjectionHead(
         run_id=run.run_id,
@@ -210,11 +210,11 @@ def projection_head(run: Run) -> bytes:
         source_target_branch_id=targets.source_branch_id,
         runtime_target_environment_id=targets.runtime_environment_id,
         runtime_target_branch_id=targets.runtime_branch_id,
-        parent_conversation_id=origin.conversation_id if is_child else None,
+        parent_conversation_id=spawned.conversation_id,
         parent_run_id=run.parent_run_id,
-        spawned_from_message_id=origin.message_id if is_child else None,
-        spawned_from_tool_call_id=origin.tool_call_id if is_child else None,
-        input_anchor_message_id=None if is_child else origin.message_id,
+        spawned_from_message_id=spawned.message_id,
+        spawned_from_tool_call_id=spawned.tool_call_id,
+        input_anchor_message_id=origin.message_id if run.spawned_from is None else None,
         handoff_message_id=None,
         resolved_deployment_id=None,
         waiting_tool_call_id=call.id if call else None,
