@@ -28,9 +28,6 @@ from perdure.services.core import Core
 from perdure.services.health import Health
 from perdure.services.queue_watch import QueueWatch
 
-_MAX_BODY: Final = 1024 * 1024
-"""Bytes of a body on a route of the framework's; the others know their own limits."""
-
 _DESCRIPTION: Final = (
     "A self-hosted server for durable agent runs: start a run, follow it live, reconnect anywhere, steer it, and lose "
     "nothing. Errors are problems (RFC 9457) with a stable `code`."
@@ -97,7 +94,8 @@ def create_app(
         for path, endpoint in (("/openapi.json", _openapi_json), ("/docs", _docs))
     )
     for module in (health, projects, keys):
-        app.include_router(module.router, max_body_size=_MAX_BODY)
+        # Without the framework's limit of a body, whose refusal is no problem document: `platform.bodies` has its own.
+        app.include_router(module.router)
     app.state.core = core
     app.state.authenticator = authenticator
     app.state.health = health_watch
