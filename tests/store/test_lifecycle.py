@@ -77,7 +77,9 @@ class Model:
         if status is not Status.WAITING:
             self.reason, self.calls = None, []
         if status is not Status.RUNNING:
-            self.lease = self.cancel_asked = None
+            self.cancel_asked = None
+        if status is not Status.RUNNING and (status is not Status.WAITING or self.executor is not Executor.EXTERNAL):
+            self.lease = None
 
     def queue(self, at: int) -> None:
         self.due = at if self.executor is not Executor.CALLER else None
@@ -90,7 +92,8 @@ class Model:
         self.fence += fenced
 
     def holds(self, fence: int) -> bool:
-        return self.status is Status.RUNNING and self.fence == fence
+        parked = self.status is Status.WAITING and self.lease is not None
+        return (self.status is Status.RUNNING or parked) and self.fence == fence
 
 
 class Stage:
@@ -206,8 +209,9 @@ class Lifecycle(RuleBasedStateMachine):
         fence = self.model.fence + off
         wanted = Append(self.key, (Segment(("A",), ('{"type":"A"}',)),), fence=fence)
         error = self.refused(self.core.appender.append(wanted))
-        assert error is (None if self.model.holds(fence) else StaleFence)
-        self.model.log += self.model.holds(fence)
+        holds, waits = self.model.holds(fence), self.model.status is Status.WAITING
+        assert error is (StaleFence if not holds else WaitingRun if waits else None)
+        self.model.log += holds and not waits
 
     @rule(off=fences, waiting=waitings, anyway=seldom)
     def park(self, off: int, waiting: Waiting, anyway: bool) -> None:
@@ -215,7 +219,7 @@ class Lifecycle(RuleBasedStateMachine):
         if not model.holds(fence) and not anyway:
             return
         moved = self.moves(lifecycle.apply(self.core, self.key, Park(waiting, fence)))
-        assert moved == model.holds(fence)
+        assert moved == (model.holds(fence) and model.status is Status.RUNNING)
         if moved and model.cancel_asked is not None:
             model.calls = list(waiting.calls)
             model.end(Status.CANCELLED, fenced=True)
@@ -238,6 +242,10 @@ class Lifecycle(RuleBasedStateMachine):
             self.model.end(Status.CANCELLED, fenced=True)
             return
         self.model.fence += 1
+        if self.model.status is Status.WAITING:
+            self.model.move(Status.WAITING, 1)
+            self.model.lease = None
+            return
         self.model.move(Status.PENDING, 1)
         self.model.queue(self.now + delay)
 
@@ -302,7 +310,7 @@ class Lifecycle(RuleBasedStateMachine):
         if left:
             model.move(Status.WAITING, 1)
             model.calls, model.reason = left, left[0].reason
-        elif model.executor is Executor.CALLER:
+        elif model.executor is Executor.CALLER or model.lease is not None:
             model.move(Status.RUNNING, 1)
         else:
             model.move(Status.PENDING, 1)
@@ -371,7 +379,7 @@ async def check(core: Core, key: RunKey, model: Model) -> None:
         model.revision, model.log, model.external,
     )  # fmt: skip
     assert run.cancelling == (model.cancel_asked is not None)
-    waiting = None if model.reason is None else Waiting(model.reason, tuple(model.calls))
+    waiting = None if model.reason is None else Waiting(model.reason, tuple(model.calls), model.lease is not None)
     assert run.waiting == waiting
     wide = await core.database.fetchrow("SELECT status, completed_at FROM runs WHERE run_id = $1", key.run_id)
     assert wide is not None

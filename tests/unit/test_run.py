@@ -61,7 +61,8 @@ TABLE_OF_TRUTH = """
 claim         pending                  engine external        running   =      3 4 keep    CUSTOM
 start         pending                  caller                 running   caller 3 3 remove  -
 enqueue       pending                  caller                 pending   engine 2 3 enqueue -
-park          running                  caller engine external waiting   =      2 3 remove  CUSTOM
+park          running                  caller engine          waiting   =      2 3 remove  CUSTOM
+park          running                  external               waiting   =      2 3 keep    CUSTOM
 answer        waiting                  engine external        pending   =      2 3 enqueue TOOL_CALL_RESULT
 answer        waiting                  caller                 running   =      2 3 keep    TOOL_CALL_RESULT
 signal        pending running waiting  caller engine external =         =      2 3 keep    CUSTOM
@@ -217,6 +218,23 @@ def test_calls_are_answered_one_by_one() -> None:
     (approval,) = second.events
     assert approval["name"] == "perdure.run.approval"
     assert approval["value"] == {"toolCallId": "c2", "toolCallName": "allow", "value": {"approved": True}}
+
+
+def test_an_external_worker_that_parked_goes_on_while_it_holds_its_lease() -> None:
+    parked = decide(state_in(Status.RUNNING, Executor.EXTERNAL), Park(ONE_CALL, FENCE), NAMES)
+    assert parked is not None
+    assert parked.state.leased
+    assert decide(parked.state, Yield("lease_expired", FENCE - 1), NAMES) is None
+    answered = decide(parked.state, Answer("c1", 1, "1"), NAMES)
+    assert answered is not None
+    assert (answered.state.status, answered.queue) == (Status.RUNNING, QueueOp.KEEP)
+    lost = decide(parked.state, Yield("lease_expired", FENCE), NAMES)
+    assert lost is not None
+    assert (lost.state.status, lost.state.fence, lost.queue) == (Status.WAITING, FENCE + 1, QueueOp.REMOVE)
+    assert lost.state.waiting == ONE_CALL
+    answered = decide(lost.state, Answer("c1", 1, "1"), NAMES)
+    assert answered is not None
+    assert (answered.state.status, answered.queue) == (Status.PENDING, QueueOp.ENQUEUE)
 
 
 @pytest.mark.parametrize("reason", WaitingReason)

@@ -63,10 +63,14 @@ class PendingCall(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """What a waiting run waits for: the calls still open, in order, or none for `event` and `input`."""
+    """What a waiting run waits for: the calls still open, in order, or none for `event` and `input`.
+
+    `held` says that the external worker which parked it keeps its lease and goes on by itself.
+    """
 
     reason: WaitingReason
     calls: tuple[PendingCall, ...] = ()
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,15 @@ class RunState:
     fence: int = 0
     waiting: Waiting | None = None
     cancelling: bool = False
+
+    @property
+    def leased(self) -> bool:
+        """Whether somebody executes it now, or parked it and still holds it."""
+        return self.status is Status.RUNNING or (self.waiting is not None and self.waiting.held)
+
+    def held_under(self, fence: int) -> bool:
+        """Whether `fence` is that of the lease under which it is executed now."""
+        return self.leased and fence == self.fence
 
 
 @dataclass(frozen=True, slots=True)

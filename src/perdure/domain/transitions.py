@@ -10,6 +10,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
+
 from perdure.domain.event import RUN_ERROR, RUN_FINISHED, RUN_STARTED, TOOL_CALL_RESULT, custom
 from perdure.domain.run import (
     Answer,
@@ -28,7 +30,6 @@ from perdure.domain.run import (
     Signal,
     Start,
     Status,
-    Waiting,
     WaitingReason,
     Yield,
 )
@@ -55,7 +56,7 @@ TABLE: Final = MappingProxyType(
         Signal: _LIVE,
         Finish: _LIVE,
         Cancel: _LIVE,
-        Yield: (Status.RUNNING,),
+        Yield: (Status.RUNNING, Status.WAITING),
         Restart: (Status.COMPLETED, Status.FAILED, Status.CANCELLED),
     }
 )
@@ -162,7 +163,7 @@ def _enqueue(state: RunState) -> Transition | None:
 
 def _holds(state: RunState, fence: int | None) -> bool:
     """Whether the writer's lease, if it speaks of one, is the one under which the run is executed now."""
-    return fence is None or (fence == state.fence and state.status is Status.RUNNING)
+    return fence is None or state.held_under(fence)
 
 
 def _park(state: RunState, command: Park) -> Transition | None:
@@ -172,8 +173,9 @@ def _park(state: RunState, command: Park) -> Transition | None:
     if state.cancelling:
         return _cancel(replace(state, waiting=waiting), Cancel("The run was cancelled.", force=True))
     event = custom("perdure.run.waiting", {"reason": waiting.reason, "calls": [_call(call) for call in waiting.calls]})
-    after = replace(state, status=Status.WAITING, waiting=waiting)
-    return Transition(after, (event,), QueueOp.REMOVE)
+    held = state.executor is Executor.EXTERNAL
+    after = replace(state, status=Status.WAITING, waiting=msgspec.structs.replace(waiting, held=held))
+    return Transition(after, (event,), QueueOp.KEEP if held else QueueOp.REMOVE)
 
 
 def _call(call: PendingCall) -> dict[str, object]:
@@ -188,7 +190,8 @@ def _answer(state: RunState, command: Answer) -> Transition | None:
     left = tuple(call for call in waiting.calls if call.id != command.tool_call_id)
     event = _answer_event(answered, command)
     if left:
-        return Transition(replace(state, waiting=Waiting(left[0].reason, left)), (event,))
+        still = msgspec.structs.replace(waiting, reason=left[0].reason, calls=left)
+        return Transition(replace(state, waiting=still), (event,))
     return _resumed(state, (event,))
 
 
@@ -201,7 +204,7 @@ def _answer_event(call: PendingCall, command: Answer) -> dict[str, object]:
 
 
 def _resumed(state: RunState, events: tuple[dict[str, object], ...]) -> Transition:
-    if state.executor is Executor.CALLER:
+    if state.executor is Executor.CALLER or state.leased:
         return Transition(replace(state, status=Status.RUNNING, waiting=None), events)
     return Transition(replace(state, status=Status.PENDING, waiting=None), events, QueueOp.ENQUEUE)
 
@@ -269,11 +272,14 @@ def _result_event(tool_call_id: str, content: str, *, is_error: bool) -> dict[st
 
 
 def _yield(state: RunState, command: Yield) -> Transition | None:
-    if not _holds(state, command.fence) or state.executor is Executor.CALLER:
+    if not _holds(state, command.fence) or not state.leased or state.executor is Executor.CALLER:
         return None
     if state.cancelling:
         return _cancel(state, Cancel("The run was cancelled.", force=True))
     event = custom("perdure.run.yielded", {"attempt": state.attempt, "reason": command.reason})
+    if state.waiting is not None:
+        let_go = replace(state, waiting=msgspec.structs.replace(state.waiting, held=False), fence=state.fence + 1)
+        return Transition(let_go, (event,), QueueOp.REMOVE)
     after = replace(state, status=Status.PENDING, fence=state.fence + 1)
     return Transition(after, (event,), QueueOp.ENQUEUE, delay_ms=command.delay_ms)
 

@@ -9,20 +9,14 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from perdure.domain.errors import (
-    CursorMismatch,
-    NotStarted,
     PerdureError,
     RunNotFound,
-    StaleFence,
-    TerminalRun,
     Unavailable,
-    WaitingRun,
 )
 from perdure.domain.event import Append, Appended
 from perdure.domain.ids import Clock, RunKey
-from perdure.domain.run import Executor, Status
-from perdure.domain.stored_run import Run
-from perdure.ledger.replay import rest_of, stored_part
+from perdure.ledger.admission import admitted
+from perdure.ledger.replay import rest_of
 from perdure.store import run_events, runs
 from perdure.store.database import Database
 from perdure.telemetry import LogLine, Metrics, get_logger
@@ -98,23 +92,13 @@ class Appender:
             run = await runs.get(self._database, wanted.key)
             if run is None:
                 raise RunNotFound(f"There is no run {wanted.key.run_id}.")
-            _check_fence(run, wanted)
-            stored = await self._stored_part(run, wanted)
+            stored = await admitted(self._database, run, wanted)
             if stored == wanted.event_count:
                 return Appended(run.latest_event_id, run.latest_external_sequence, 0, run.revision)
-            _check_status(run, wanted)
             if stored:
                 wanted = rest_of(wanted, stored)
             await asyncio.sleep(delay)
         raise Unavailable(f"Run {wanted.key.run_id} stays locked by somebody else. Try again.")
-
-    async def _stored_part(self, run: Run, wanted: Append) -> int:
-        """A writer that is no replay and may not append at all is told so, whatever its cursor."""
-        try:
-            return await stored_part(self._database, run, wanted)
-        except CursorMismatch:
-            _check_status(run, wanted)
-            raise
 
     async def _commit(self, wanted: Append) -> Appended | None:
         """Queue one append and wait for its group's commit; None when its guards failed or its run was locked."""
@@ -198,17 +182,3 @@ class Appender:
 def _fail(request: _Request, error: Exception) -> None:
     if not request.answer.done():
         request.answer.set_exception(error)
-
-
-def _check_fence(run: Run, wanted: Append) -> None:
-    if wanted.fence is not None and (wanted.fence != run.fence or run.status is not Status.RUNNING):
-        raise StaleFence
-
-
-def _check_status(run: Run, wanted: Append) -> None:
-    if run.status.terminal:
-        raise TerminalRun
-    if run.status is Status.WAITING:
-        raise WaitingRun
-    if run.status is Status.PENDING and run.executor is not Executor.ENGINE and wanted.external_count:
-        raise NotStarted

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from perdure.domain.client_calls import ends_calls
 from perdure.domain.errors import InvalidRequest, NotStarted
 from perdure.domain.event import Append, Appended, Segment, StoredEvents
 from perdure.domain.ids import RunKey
 from perdure.domain.stored_run import Run
 from perdure.ledger.intake import Incoming
-from perdure.services import lifecycle
+from perdure.services import lifecycle, parking
 from perdure.services import runs as run_service
 from perdure.services.core import Core
 from perdure.store import run_events
@@ -26,11 +27,18 @@ class Page:
     more: bool
 
 
-async def append(core: Core, key: RunKey, incoming: Incoming, fence: int | None = None) -> Appended:
+async def append(
+    core: Core,
+    key: RunKey,
+    incoming: Incoming,
+    fence: int | None = None,
+    client_tools: frozenset[str] = frozenset(),
+) -> Appended:
     """Append events of an outside writer (veryfront.md 2.1). Raises what `Appender.append` raises.
 
     `fence`: of the claim that an external worker writes under. NotStarted comes only where the run waits for the next
-    worker: what is appended then is the former worker's.
+    worker: what is appended then is the former worker's. `client_tools`: those of the run's input, a call of which
+    parks it.
     """
     wanted = Append(
         key,
@@ -39,6 +47,10 @@ async def append(core: Core, key: RunKey, incoming: Incoming, fence: int | None 
         expected_external_sequence=incoming.expected_external_sequence,
         fence=fence,
     )
+    if client_tools and ends_calls(incoming.segments):
+        parked = await parking.append_parking(core, wanted, client_tools)
+        if parked is not None:
+            return parked
     for _ in range(_START_TRIES):
         try:
             return await core.appender.append(wanted)

@@ -110,8 +110,16 @@ async def start_with(core: Core, run: Run, wanted: Append) -> Appended | None:
     stored = await stored_part(core.database, run, wanted)
     if stored == wanted.event_count:
         return Appended(run.latest_event_id, run.latest_external_sequence, 0, run.revision)
-    wanted = rest_of(wanted, stored)
-    move = Move(run.key, run.revision, transition, wanted.segments, run.route, expected_event_id=run.latest_event_id)
+    return await append_with(core, run, rest_of(wanted, stored), transition)
+
+
+async def append_with(core: Core, run: Run, wanted: Append, transition: Transition) -> Appended | None:
+    """Store the events of an outside writer and, after them, a transition that was decided on `run`, in one statement.
+
+    None when the run has moved on meanwhile: then neither is stored.
+    """
+    segments = (*wanted.segments, *_own_segments(transition))
+    move = Move(run.key, run.revision, transition, segments, run.route, expected_event_id=run.latest_event_id)
     moved = await runs.move(core.database, move, core.clock())
     if moved is None:
         return None

@@ -98,6 +98,14 @@ async def lines(database: Database, key: RunKey, *, external: bool) -> AsyncIter
         after = rows[-1].last_event_id
 
 
+async def read_of_types(
+    database: Database, key: RunKey, types: Sequence[str], after: int, limit: int
+) -> list[StoredEvents]:
+    """At most `limit` whole public rows that begin after event id `after` and hold an event of one of these types."""
+    rows = await database.fetch(_SQL["read_events_of_types"], key.project_id, key.run_id, list(types), after, limit)
+    return [_stored(row) for row in rows]
+
+
 async def read_external_tail(database: Database, key: RunKey, after: int, limit: int) -> list[StoredEvents]:
     """The rows that outside writers appended after external sequence `after`."""
     rows = await database.fetch(_SQL["read_external_tail"], key.project_id, key.run_id, after, limit)

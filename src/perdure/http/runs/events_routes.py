@@ -42,10 +42,10 @@ async def append_run_events(request: Request) -> Response:
     core = core_of(request)
     projections: Projections = request.app.state.projections
     key = await key_of(request, Scope.EVENTS_APPEND)
-    await projections.check(core, key, conversation_id_of(request))
+    client_tools = await projections.check(core, key, conversation_id_of(request))
     try:
         incoming = parse_append(await read_body(request, MAX_APPEND_BYTES))
-        appended = await events.append(core, key, incoming, fence_of(request))
+        appended = await events.append(core, key, incoming, fence_of(request), client_tools)
     except AppendRefused as error:
         core.metrics.append_refused(error.code)
         raise

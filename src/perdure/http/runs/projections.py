@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from perdure.domain.client_calls import client_tools
 from perdure.domain.event import Appended
 from perdure.domain.ids import ConversationId, RunKey
 from perdure.domain.stored_run import Run
@@ -22,6 +23,7 @@ class _Known:
     conversation_id: ConversationId | None
     revision: int
     head: bytes
+    client_tools: frozenset[str]
 
 
 class Projections:
@@ -34,11 +36,12 @@ class Projections:
     def __init__(self, room: int = ROOM) -> None:
         self._known: Recent[RunKey, _Known] = Recent(room)
 
-    async def check(self, core: Core, key: RunKey, conversation_id: ConversationId) -> None:
-        """Raise RunNotFound unless the run belongs to the conversation."""
+    async def check(self, core: Core, key: RunKey, conversation_id: ConversationId) -> frozenset[str]:
+        """The names of the run's client-side tools. Raise RunNotFound unless it belongs to the conversation."""
         known = self._known.get(key)
         if known is None or known.conversation_id != conversation_id:
-            self._put(await run_service.get_in_conversation(core, key, conversation_id))
+            known = self._put(await run_service.get_in_conversation(core, key, conversation_id))
+        return known.client_tools
 
     async def after(self, core: Core, key: RunKey, appended: Appended) -> bytes:
         """The run's projection after an append, as JSON."""
@@ -53,6 +56,6 @@ class Projections:
             self._known.forget(key)
 
     def _put(self, run: Run) -> _Known:
-        known = _Known(run.conversation_id, run.revision, projection_head(run))
+        known = _Known(run.conversation_id, run.revision, projection_head(run), client_tools(run.kind, run.input))
         self._known.put(run.key, known)
         return known

@@ -52,6 +52,14 @@ WHERE project_id = $1 AND run_id = $2 AND (public OR NOT $4) AND last_event_id >
 ORDER BY first_event_id
 LIMIT $5;
 
+-- name: read_events_of_types
+-- The public rows of one run that hold an event of one of these types, in order, after a row's last event.
+SELECT first_event_id, first_ts, first_external_sequence, public, types, events
+FROM run_events
+WHERE project_id = $1 AND run_id = $2 AND public AND types && $3::text[] AND first_event_id > $4
+ORDER BY first_event_id
+LIMIT $5;
+
 -- name: read_tails
 -- What many followed runs have new, each after its own cursor, with where each log ends. System-wide set: each row carries its project_id.
 SELECT f.ord::int, h.latest_event_id, h.status, e.first_event_id, e.first_ts, e.first_external_sequence, e.public, e.types, e.events
