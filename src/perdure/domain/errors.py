@@ -36,6 +36,12 @@ class PayloadTooLarge(InvalidRequest):
     code = "payload_too_large"
 
 
+class EgressRefused(InvalidRequest):
+    """The server may not call that address: PERDURE_EGRESS_ALLOW says which private ones it may."""
+
+    code = "egress_refused"
+
+
 class NotAuthenticated(PerdureError):
     """Send an API key or token: `Authorization: Bearer …` or `X-API-Key: …`."""
 
@@ -88,6 +94,12 @@ class WorkerNotFound(NotFound):
     """There is no such worker: register again."""
 
     code = "worker_not_found"
+
+
+class PushServiceNotFound(NotFound):
+    """There is no such push service: register again."""
+
+    code = "push_service_not_found"
 
 
 class Conflict(PerdureError):

@@ -12,6 +12,7 @@ ConversationId = NewType("ConversationId", UUID)
 MessageId = NewType("MessageId", UUID)
 KeyId = NewType("KeyId", UUID)
 WorkerId = NewType("WorkerId", UUID)
+PushServiceId = NewType("PushServiceId", UUID)
 RunId = NewType("RunId", str)
 
 Clock = Callable[[], int]
