@@ -18,7 +18,7 @@ from perdure.domain.stored_run import Run
 from perdure.execution.attempt import Attempt, Execute, StopReason
 from perdure.execution.heartbeat import Heartbeat
 from perdure.ledger.notify import CANCEL_CHANNEL, QUEUE_CHANNEL, run_of
-from perdure.services import catalog, lifecycle
+from perdure.services import catalog, lifecycle, losses
 from perdure.services import runs as run_service
 from perdure.services.core import Core
 from perdure.telemetry import LogLine, get_logger
@@ -149,7 +149,7 @@ class Worker:
             await self._execute(attempt)
         except Exception:
             self._log.exception(LogLine.ATTEMPT_BROKEN, run_id=held.key.run_id, attempt=attempt.claimed.attempt)
-            await self._hand_back(held, "worker_error", delay_ms=1_000)
+            await self._hand_back(held, losses.WORKER_ERROR, delay_ms=1_000)
 
     def _ended(self, running: _Running) -> None:
         """Forget an attempt; hand its run back if it was interrupted before it could write how it ended."""

@@ -22,6 +22,7 @@ from perdure.domain.stored_run import Run, RunFilter
 from perdure.domain.transitions import QueueOp, Transition, decide
 from perdure.ledger.notify import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, run_item
 from perdure.ledger.replay import rest_of, stored_part
+from perdure.services import losses
 from perdure.services.core import Core
 from perdure.services.open_ends import OpenEnds
 from perdure.store import run_queue, runs
@@ -182,15 +183,21 @@ async def recover_expired(core: Core) -> int:
     """Give the runs of lost workers back to the queue; answers how many."""
     expired = await run_queue.expired(core.database, runs.at(core.clock()))
     for held in expired:
-        await give_back(core, held, "lease_expired")
+        await give_back(core, held, losses.LEASE_EXPIRED)
         get_logger().warning(LogLine.LEASE_EXPIRED, run_id=held.key.run_id, fence=held.fence)
     core.metrics.leases_expired(len(expired))
     return len(expired)
 
 
 async def give_back(core: Core, held: Held, reason: str, *, extra: Extra = NOTHING_EXTRA, delay_ms: int = 0) -> Applied:
-    """End an attempt without a result: the run goes back to the queue, unless another attempt holds it already."""
-    return await apply(core, held.key, Yield(reason, held.fence, delay_ms), extra)
+    """End an attempt without a result: the run goes back to the queue, unless another attempt holds it already.
+
+    One that was lost too often (`services.losses`) ends as failed instead.
+    """
+    run = await runs.get(core.database, held.key) if reason in losses.LOSSES else None
+    error = None if run is None or run.cancelling else await losses.exhausted(core, run)
+    command = Yield(reason, held.fence, delay_ms) if error is None else Finish(Status.FAILED, error, held.fence)
+    return await apply(core, held.key, command, extra)
 
 
 async def finish(core: Core, key: RunKey, command: Finish, extra: Extra = NOTHING_EXTRA) -> tuple[bool, Run]:
