@@ -7,11 +7,12 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from perdure.domain.errors import NotAllowed, ProjectNotFound
+from perdure.domain.errors import NotAllowed, ProjectNotFound, RunNotFound
 from perdure.domain.ids import ConversationId, ProjectId, RunId
-from perdure.domain.principal import Principal, Scope
+from perdure.domain.principal import Principal, Scope, known_scopes
 from perdure.domain.project import DEFAULT_PROJECT_ID, DEFAULT_SLUG
-from perdure.services import projects, scoping
+from perdure.domain.stored_run import About, RunFilter, Viewer, Visibility
+from perdure.services import projects, runs, scoping
 from perdure.services.core import Core
 from tests.store.harness import PROJECT, new_run, server
 
@@ -30,17 +31,42 @@ async def new_conversation(core: Core, project_id: ProjectId) -> ConversationId:
     return conversation_id
 
 
-async def test_an_ordinary_principal_acts_in_its_own_project_without_a_query(database: str) -> None:
+async def test_an_ordinary_principal_acts_in_its_own_project_and_only_a_new_run_is_asked_for(database: str) -> None:
     async with server(database) as core:
+        own = Principal("user", PROJECT)
         key = await new_run(core)
+        assert await scoping.project_of_run(core, own, key.run_id) == PROJECT
         await core.database.close()
-        assert await scoping.project_of_run(core, ORDINARY, key.run_id) == DEFAULT_PROJECT_ID
+        assert await scoping.project_of_run(core, own, key.run_id) == PROJECT
         assert await scoping.project_of_conversation(core, ORDINARY, ConversationId(uuid4())) == DEFAULT_PROJECT_ID
         assert await scoping.project_for_owner(core, ORDINARY, "project", DEFAULT_PROJECT_ID) == DEFAULT_PROJECT_ID
         assert await scoping.project_for_owner(core, ORDINARY, "conversation", uuid4()) == DEFAULT_PROJECT_ID
         for owner in (PROJECT, uuid4()):
             with pytest.raises(ProjectNotFound):
                 await scoping.project_for_owner(core, ORDINARY, "project", owner)
+
+
+async def test_a_private_run_is_there_for_its_owner_and_for_those_who_see_all(database: str) -> None:
+    async with server(database) as core:
+        key = await new_run(core, about=About(visibility=Visibility.PRIVATE), created_by="owner")
+        for scopes in ({Scope.RUNS_READ}, {Scope.RUNS_READ, Scope.EVENTS_APPEND}):
+            for _ in range(2):
+                with pytest.raises(RunNotFound):
+                    await scoping.project_of_run(core, Principal("other", PROJECT, frozenset(scopes)), key.run_id)
+        for sees in (
+            Principal("owner", PROJECT),
+            Principal("super", PROJECT, known_scopes(["workflow:superadmin"])),
+            Principal("admin", PROJECT, frozenset({Scope.ADMIN})),
+            Principal("writer", PROJECT, frozenset({Scope.EVENTS_APPEND}), key.run_id),
+        ):
+            assert await scoping.project_of_run(core, sees, key.run_id) == PROJECT
+        shown = {
+            subject: await runs.list_page(
+                core, PROJECT, RunFilter(viewer=Viewer(subject, sees_all)), before=None, limit=10
+            )
+            for subject, sees_all in (("owner", False), ("other", False), ("super", True))
+        }
+        assert {subject: len(page) for subject, page in shown.items()} == {"owner": 1, "other": 0, "super": 1}
 
 
 async def test_an_administrator_acts_where_the_run_is(database: str) -> None:

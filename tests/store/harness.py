@@ -15,7 +15,7 @@ import asyncpg
 from perdure.domain.event import StoredEvents
 from perdure.domain.ids import Clock, ProjectId, RunId, RunKey
 from perdure.domain.run import Executor, Kind, Status
-from perdure.domain.stored_run import NewRun, RunSpec
+from perdure.domain.stored_run import About, NewRun, RunSpec
 from perdure.ledger.appender import Appender
 from perdure.ledger.hub import Hub
 from perdure.ledger.notify import CHANNELS, LOG_CHANNEL, Notifier, Router, run_item, run_of
@@ -108,7 +108,13 @@ _run_numbers = count(1)
 
 
 async def new_run(
-    core: Core, *, executor: Executor = Executor.CALLER, status: Status = Status.RUNNING, run_id: str | None = None
+    core: Core,
+    *,
+    executor: Executor = Executor.CALLER,
+    status: Status = Status.RUNNING,
+    run_id: str | None = None,
+    created_by: str | None = None,
+    about: About | None = None,
 ) -> RunKey:
     """A run of the project PROJECT, queued where it is for an engine or an external worker."""
     async with core.database.connection() as connection:
@@ -131,6 +137,8 @@ async def new_run(
             created_at=runs.at(core.clock()),
             agent_id="echo",
             route={Executor.ENGINE: ROUTE, Executor.EXTERNAL: EXTERNAL_ROUTE}.get(executor),
+            created_by=created_by,
+            about=about or About(),
         ),
     )
     assert created

@@ -42,8 +42,8 @@ class Hot:
 def filters(**wanted: object) -> list[object]:
     """The values of list_runs."""
     names = ("status", "kind", "agent_id", "target", "tag", "parent", "since", "until", "created_at", "run_id")
-    assert wanted.keys() <= {*names, "several"}
-    return [PROJECT, *(wanted.get(name) for name in names), 50, wanted.get("several")]
+    assert wanted.keys() <= {*names, "several", "viewer"}
+    return [PROJECT, *(wanted.get(name) for name in names), 50, wanted.get("several"), wanted.get("viewer")]
 
 
 def listed(index: str, most_blocks: int = 400, **wanted: object) -> Hot:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 import msgspec
@@ -36,7 +37,11 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RunSpec(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What creation said and nothing changes later. Stored as JSON in `runs.spec`."""
+    """What creation said and nothing changes later. Stored as JSON in `runs.spec`.
+
+    An `interactive` agent run waits for the user's next message when a turn has ended, instead of ending itself.
+    `agent_run` is what POST /api/v1/agents said beside that: answered back, and kept for whoever executes the run.
+    """
 
     name: str | None = None
     workflow_id: str | None = None
@@ -46,8 +51,43 @@ class RunSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     timeout_seconds: int | None = None
     backoff_limit: int | None = None
     config: dict[str, object] | None = None
+    interactive: bool = False
+    agent_run: dict[str, object] | None = None
     targets: Targets = Targets()
     origin: Origin = Origin()
+
+
+class Visibility(StrEnum):
+    """Who may see a run: everybody in its project, or only who started it and those who see all."""
+
+    PROJECT = "project"
+    PRIVATE = "private"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is said about a run for those who look for it (vertesia.md 2.2).
+
+    `visibility` and `forked_from` stay as they were at creation. `profile` is a JSON object of what is only read back
+    (properties, lessons learned, archive state).
+    """
+
+    visibility: Visibility = Visibility.PROJECT
+    name: str | None = None
+    title: str | None = None
+    topic: str | None = None
+    categories: tuple[str, ...] = ()
+    content_type_name: str | None = None
+    forked_from: RunId | None = None
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks at runs: private ones are there for who started them, and for one who sees all."""
+
+    subject: str
+    sees_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +117,7 @@ class NewRun:
     idempotency_key: str | None = None
     route: str | None = None
     priority: int = 0
+    about: About = field(default_factory=About)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +157,9 @@ class Run:
     waiting: Waiting | None
     latest_event_id: int
     latest_external_sequence: int
+    latest_signal_id: int
     last_ts: int
+    about: About
 
     @property
     def key(self) -> RunKey:
@@ -146,8 +189,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs a list shows; None or empty means any."""
+    """Which runs a list shows; None or empty means any. `viewer` None: whoever asks may see all."""
 
+    viewer: Viewer | None = None
     statuses: tuple[Status, ...] = ()
     kind: Kind | None = None
     agent_id: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from perdure.domain.ids import Clock, ProjectId
+from perdure.domain.ids import Clock, ProjectId, RunKey
 from perdure.domain.signing_key import SigningKey
 from perdure.ledger.appender import Appender
 from perdure.ledger.hub import Hub
@@ -18,8 +18,9 @@ from perdure.telemetry import Metrics
 class Core:
     """The parts that services work with. `dsn` is for those who need a connection outside the event loop.
 
-    `places` remembers for administrators in which project something is (`services.scoping`); `known_agents` which
-    agents there are (`services.catalog`); `signing_keys` the key of `services.issued_tokens`.
+    `places` remembers for administrators in which project something is, and `private_to` whose a private run is
+    (`services.scoping`); `known_agents` which agents there are (`services.catalog`); `signing_keys` the key of
+    `services.issued_tokens`.
     """
 
     dsn: str
@@ -31,5 +32,6 @@ class Core:
     metrics: Metrics
     clock: Clock
     places: Recent[tuple[str, ProjectId, str], ProjectId] = field(default_factory=lambda: Recent(10_000))
+    private_to: Recent[RunKey, str] = field(default_factory=lambda: Recent(10_000))
     known_agents: Recent[str, bool] = field(default_factory=lambda: Recent(10_000))
     signing_keys: Recent[str, SigningKey] = field(default_factory=lambda: Recent(1))

@@ -10,6 +10,7 @@ from uuid import UUID
 from perdure.domain.errors import (
     AgentNotFound,
     IdempotencyKeyReused,
+    InvalidRequest,
     ProjectNotFound,
     RunExists,
     RunNotFound,
@@ -17,7 +18,7 @@ from perdure.domain.errors import (
 )
 from perdure.domain.ids import ConversationId, MessageId, ProjectId, RunId, RunKey, new_run_id, new_uuid
 from perdure.domain.run import Enqueue, Executor, Kind, Status
-from perdure.domain.stored_run import NewRun, Run, RunFilter, RunSpec, route_of
+from perdure.domain.stored_run import About, NewRun, Run, RunFilter, RunSpec, Visibility, route_of
 from perdure.services import catalog, lifecycle
 from perdure.services.core import Core
 from perdure.services.lifecycle import Extra
@@ -53,6 +54,7 @@ class RunRequest:
     metadata: bytes | None = None
     tags: tuple[str, ...] = ()
     created_by: str | None = None
+    about: About = field(default_factory=About)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,11 @@ class Created:
 async def create(core: Core, project_id: ProjectId, request: RunRequest) -> Created:
     """Create a run, or answer the one that the same request made before.
 
-    Raises AgentNotFound, ConversationNotFound, ProjectNotFound, RunExists, IdempotencyKeyReused.
+    Raises AgentNotFound, ConversationNotFound, ProjectNotFound, RunExists, IdempotencyKeyReused, and InvalidRequest for
+    a private run in a conversation, which everybody in the project may read.
     """
+    if request.about.visibility is Visibility.PRIVATE and (request.new_conversation or request.conversation_id):
+        raise InvalidRequest("A private run has no conversation: everybody in the project could read it there.")
     if request.owner_kind == "project" and request.owner_id != project_id:
         raise ProjectNotFound(f"There is no project {request.owner_id}.")
     new = _new_run(core, project_id, request)
@@ -171,6 +176,7 @@ def _new_run(core: Core, project_id: ProjectId, request: RunRequest) -> NewRun:
         created_by=request.created_by,
         idempotency_key=request.idempotency_key,
         route=route_of(request.kind, request.agent_id, request.target, request.spec) if queued else None,
+        about=request.about,
     )
 
 

@@ -13,7 +13,7 @@ from perdure.domain.errors import ConversationNotFound
 from perdure.domain.event import Segment
 from perdure.domain.ids import ConversationId, ProjectId, RunId, RunKey
 from perdure.domain.run import Executor, Kind, RunError, RunState, Status, Waiting
-from perdure.domain.stored_run import NewRun, Run, RunFilter, RunSpec
+from perdure.domain.stored_run import About, NewRun, Run, RunFilter, RunSpec, Viewer, Visibility
 from perdure.domain.transitions import Transition
 from perdure.store.database import Database
 from perdure.store.queries import load
@@ -65,16 +65,22 @@ async def create(database: Database, run: NewRun) -> Run | None:
             msgspec.json.encode(run.spec).decode(), run.input.decode() if run.input is not None else None,
             run.status, run.metadata.decode() if run.metadata is not None else None, run.created_by,
             run.idempotency_key, run.request_hash, run.created_at, run.new_conversation, run.executor,
-            run.route, run.priority,
+            run.route, run.priority, *_about_columns(run.about),
         )  # fmt: skip
     except asyncpg.ForeignKeyViolationError as error:
         raise ConversationNotFound(f"There is no conversation {run.conversation_id}.") from error
-    return None if created is None else _as_created(run, RunId(created["root_run_id"]))
+    return None if created is None else _as_created(run, created["parent_run_id"], RunId(created["root_run_id"]))
 
 
 async def get(database: Database, key: RunKey) -> Run | None:
     """One run, None where there is none in that project."""
     return _run_or_none(await database.fetchrow(_SQL["get_run"], key.project_id, key.run_id))
+
+
+async def get_owner(database: Database, key: RunKey) -> tuple[Visibility, str | None] | None:
+    """Who may see a run: its visibility, and who started it; None where there is no such run."""
+    row = await database.fetchrow(_SQL["get_run_owner"], key.project_id, key.run_id)
+    return None if row is None else (Visibility(row["visibility"]), row["created_by"])
 
 
 async def get_by_idempotency_key(database: Database, project_id: ProjectId, value: str) -> Run | None:
@@ -111,7 +117,7 @@ async def list_page(
         [
             project_id, statuses[0] if len(statuses) == 1 else None, wanted.kind, wanted.agent_id, wanted.target,
             wanted.tag, wanted.parent_run_id, wanted.since, wanted.until, created_at, run_id, limit,
-            statuses if len(statuses) > 1 else None,
+            statuses if len(statuses) > 1 else None, _private_to(wanted.viewer),
         ],
     )  # fmt: skip
     return [_run(row) for row in rows]
@@ -165,7 +171,7 @@ def at(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
 
 
-def _as_created(new: NewRun, root_run_id: RunId) -> Run:
+def _as_created(new: NewRun, parent_run_id: RunId | None, root_run_id: RunId) -> Run:
     """The run as it has just been written."""
     running = new.status is Status.RUNNING
     return Run(
@@ -176,7 +182,7 @@ def _as_created(new: NewRun, root_run_id: RunId) -> Run:
         owner_id=new.owner_id,
         agent_id=new.agent_id,
         target=new.target,
-        parent_run_id=new.parent_run_id,
+        parent_run_id=parent_run_id,
         root_run_id=root_run_id,
         conversation_id=new.conversation_id,
         message_id=new.message_id,
@@ -202,7 +208,9 @@ def _as_created(new: NewRun, root_run_id: RunId) -> Run:
         waiting=None,
         latest_event_id=0,
         latest_external_sequence=0,
+        latest_signal_id=0,
         last_ts=0,
+        about=new.about,
     )
 
 
@@ -246,5 +254,32 @@ def _run(row: asyncpg.Record) -> Run:
         waiting=None if row["waiting"] is None else msgspec.json.decode(row["waiting"], type=Waiting),
         latest_event_id=row["latest_event_id"],
         latest_external_sequence=row["latest_external_sequence"],
+        latest_signal_id=row["latest_signal_id"],
         last_ts=row["last_ts"],
+        about=_about(row),
     )
+
+
+def _about(row: asyncpg.Record) -> About:
+    return About(
+        visibility=Visibility(row["visibility"]),
+        name=row["name"],
+        title=row["title"],
+        topic=row["topic"],
+        categories=tuple(row["categories"]),
+        content_type_name=row["content_type_name"],
+        forked_from=row["forked_from"],
+        profile=row["profile"],
+    )
+
+
+def _about_columns(about: About) -> tuple[object, ...]:
+    return (
+        about.visibility, about.name, about.title, about.topic, list(about.categories), about.content_type_name,
+        about.forked_from, about.profile,
+    )  # fmt: skip
+
+
+def _private_to(viewer: Viewer | None) -> str | None:
+    """Whose private runs a list shows; None: everybody's."""
+    return None if viewer is None or viewer.sees_all else viewer.subject

@@ -11,7 +11,7 @@ from perdure.domain.errors import InvalidRequest
 from perdure.domain.ids import ProjectId, RunKey
 from perdure.domain.principal import Principal, Scope
 from perdure.domain.run import Kind, Status
-from perdure.domain.stored_run import RunFilter
+from perdure.domain.stored_run import RunFilter, Viewer
 from perdure.http.context import core_of
 from perdure.http.deps import principal_of
 from perdure.http.json_schema import JsonSchema, array, choice, integer, text
@@ -44,7 +44,7 @@ async def create_run(request: Request) -> Response:
     wanted = run_request(body, idempotency_key=_idempotency_key(request), created_by=principal.subject)
     project_id = await scoping.project_for_owner(core, principal, wanted.owner_kind, wanted.owner_id)
     created = await runs.create(core, project_id, wanted)
-    scoping.remember_run(core, principal, created.run.key)
+    scoping.remember_run(core, principal, created.run)
     return json_answer(accepted(created), 202)
 
 
@@ -56,21 +56,23 @@ async def get_run(request: Request) -> Response:
 async def list_runs(request: Request) -> Response:
     """GET /runs: the runs of the caller's project."""
     principal = await principal_of(request, Scope.RUNS_READ)
-    return await _listed(request, principal.project_id)
+    return await _listed(request, principal, principal.project_id)
 
 
 async def list_project_runs(request: Request) -> Response:
     """GET /projects/{ref}/runs (veryfront.md 1.3)."""
     principal: Principal = await principal_of(request, Scope.RUNS_READ)
     project = await scoping.project_by_ref(core_of(request), principal, request.path_params["ref"])
-    return await _listed(request, project.id)
+    return await _listed(request, principal, project.id)
 
 
-async def _listed(request: Request, project_id: ProjectId) -> Response:
+async def _listed(request: Request, principal: Principal, project_id: ProjectId) -> Response:
     cursor = text_query(request, "cursor")
     before = decode_cursor(cursor) if cursor else None
     limit = integer_query(request, "limit", DEFAULT_PAGE, 1, MAX_PAGE)
-    found = await runs.list_page(core_of(request), project_id, _filter(request), before=before, limit=limit)
+    found = await runs.list_page(
+        core_of(request), project_id, _filter(request, principal.viewer), before=before, limit=limit
+    )
     return json_answer(run_page(found, limit, cursor))
 
 
@@ -84,9 +86,10 @@ async def key_of(request: Request, scope: Scope) -> RunKey:
     return RunKey(await scoping.project_of_run(core_of(request), principal, run_id), run_id)
 
 
-def _filter(request: Request) -> RunFilter:
+def _filter(request: Request, viewer: Viewer) -> RunFilter:
     kind = text_query(request, "kind")
     return RunFilter(
+        viewer=viewer,
         statuses=tuple(Status(_word(word, "status", Status)) for word in words_query(request, "status")),
         kind=None if kind is None else Kind(_word(kind, "kind", Kind)),
         agent_id=text_query(request, "agent_id"),

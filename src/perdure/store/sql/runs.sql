@@ -1,15 +1,25 @@
 -- name: create_run
 -- Create a run with its head, its place in the queue and, if asked, its conversation and message; nothing at all when the run exists.
-WITH created AS (
+WITH spawner AS (
+    -- A conversation may say which run it was made for (veryfront.md 3.5); that run is the parent of those that name none.
+    SELECT p.run_id, p.root_run_id
+    FROM conversations c
+    JOIN runs p ON p.project_id = c.project_id AND p.run_id = c.metadata #>> '{projectAgentChildRun,parentRunId}'
+               AND p.conversation_id::text = lower(c.metadata #>> '{projectAgentChildRun,parentConversationId}')
+    WHERE $8::text IS NULL AND c.project_id = $1 AND c.id = $9 AND p.run_id <> $2
+), created AS (
     INSERT INTO runs (project_id, run_id, kind, owner_kind, owner_id, agent_id, target, parent_run_id, root_run_id,
                       conversation_id, message_id, batch_id, tags, spec, input, status, metadata, created_by,
-                      idempotency_key, request_hash, created_at, started_at, updated_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
-            coalesce((SELECT p.root_run_id FROM runs p WHERE p.project_id = $1 AND p.run_id = $8), $8, $2),
+                      idempotency_key, request_hash, created_at, started_at, updated_at,
+                      visibility, name, title, topic, categories, content_type_name, forked_from, profile)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce($8, (SELECT run_id FROM spawner)),
+            coalesce((SELECT p.root_run_id FROM runs p WHERE p.project_id = $1 AND p.run_id = $8), $8,
+                     (SELECT root_run_id FROM spawner), $2),
             $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20::timestamptz,
-            CASE WHEN $15 = 'running' THEN $20::timestamptz END, $20::timestamptz)
+            CASE WHEN $15 = 'running' THEN $20::timestamptz END, $20::timestamptz,
+            $25, $26, $27, $28, $29, $30, $31, $32)
     ON CONFLICT DO NOTHING
-    RETURNING project_id, run_id, root_run_id, conversation_id, message_id, status, created_at
+    RETURNING project_id, run_id, parent_run_id, root_run_id, conversation_id, message_id, status, created_at
 ), conversation AS (
     INSERT INTO conversations (project_id, id, created_at, updated_at)
     SELECT project_id, conversation_id, created_at, created_at FROM created WHERE $21
@@ -26,11 +36,15 @@ WITH created AS (
     INSERT INTO run_queue (project_id, run_id, route, priority, available_at)
     SELECT project_id, run_id, $23, $24, created_at FROM created WHERE $23::text IS NOT NULL
 )
-SELECT root_run_id FROM created;
+SELECT parent_run_id, root_run_id FROM created;
 
 -- name: get_run
 -- One run, whole.
 SELECT * FROM runs_whole WHERE project_id = $1 AND run_id = $2;
+
+-- name: get_run_owner
+-- Whether a run is private, and who started it.
+SELECT visibility, created_by FROM runs WHERE project_id = $1 AND run_id = $2;
 
 -- name: get_run_by_idempotency_key
 -- The run that an earlier request with this Idempotency-Key made.
@@ -58,6 +72,7 @@ WHERE project_id = $1
   AND ($5::text IS NULL OR target = $5)
   AND ($6::text IS NULL OR tags @> ARRAY[$6])
   AND ($7::text IS NULL OR parent_run_id = $7)
+  AND ($14::text IS NULL OR visibility = 'project' OR created_by = $14)
   AND ($8::timestamptz IS NULL OR created_at > $8)
   AND ($9::timestamptz IS NULL OR created_at <= $9)
   AND ($10::timestamptz IS NULL OR (created_at, run_id) < ($10, $11))
@@ -120,6 +135,13 @@ WITH moved AS (
         updated_at = $21::timestamptz
     FROM moved m
     WHERE r.project_id = m.project_id AND r.run_id = m.run_id
+), unanswered AS (
+    UPDATE input_requests i
+    SET status = CASE WHEN i.expires_at <= $21::timestamptz THEN 'expired' ELSE 'cancelled' END,
+        settled_at = least(i.expires_at, $21::timestamptz)
+    FROM moved m
+    WHERE m.status IN ('completed', 'failed', 'cancelled')
+      AND i.project_id = m.project_id AND i.run_id = m.run_id AND i.status = 'open'
 ), removed AS (
     DELETE FROM run_queue q USING moved m
     WHERE $26 = 'remove' AND q.project_id = m.project_id AND q.run_id = m.run_id

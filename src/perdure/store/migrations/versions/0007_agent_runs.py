@@ -5,13 +5,17 @@ Revision ID: 0007
 
 from __future__ import annotations
 
+from perdure.store.migrations.statements import execute_file
+
 revision = "0007"
 down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Create the tables."""
+    """Widen the runs, and the view that reads them."""
+    execute_file("0007_agent_runs.sql")
 
 
 def downgrade() -> None:
     """Drop everything this revision made."""
+    execute_file("0007_agent_runs_back.sql")
