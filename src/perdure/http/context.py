@@ -15,6 +15,8 @@ class HttpSettings:
 
     heartbeat_seconds: float = 15.0
     """How long an event stream may stay silent."""
+    recheck_seconds: float = 10.0
+    """How often an event stream asks whether its reader may still read; what it is told may be five seconds old."""
     retry_ms: int = 1_000
     """How long a client of an event stream waits before it reconnects."""
     cancel_wait_seconds: float = 2.0

@@ -1,20 +1,22 @@
 """Server-sent events: a run's log as an endless answer (design section 8, veryfront.md 2.5).
 
 A stream begins with `retry:`, sends a comment from time to time, and ends after the run's terminal event, when the log
-is exhausted, or when the server stops. To go on, a client says the `id:` of the last event that it saw.
+is exhausted or the run deleted, when its reader's key or token is good no more, or when the server stops. To go on, a
+client says the `id:` of the last event that it saw.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from time import perf_counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from time import monotonic, perf_counter
 from typing import Final
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from perdure.domain.errors import NotAllowed, NotAuthenticated, Unavailable
 from perdure.domain.event import StoredEvents
 from perdure.http.requests import cursor_of
 from perdure.ledger.hub import Delivery
@@ -24,6 +26,9 @@ EVENT_STREAM: Final = "text/event-stream"
 
 Render = Callable[[StoredEvents], bytes]
 """From a row of the log to the bytes of its frames; none for what the format leaves out."""
+
+Check = Callable[[], Awaitable[object]]
+"""Asks whether a reader may still read; raises NotAuthenticated or NotAllowed where it may not."""
 
 _HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -48,14 +53,18 @@ class EventStream:
         follow: AsyncGenerator[Delivery, None],
         format_name: str,
         render: Render,
+        check: Check,
         *,
         heartbeat_seconds: float,
+        recheck_seconds: float,
         retry_ms: int,
     ) -> None:
         self._follow = follow
         self._format = format_name
         self._render = render
+        self._check = check
         self._heartbeat = heartbeat_seconds
+        self._recheck = recheck_seconds
         self._retry_ms = retry_ms
         self._sending = False
 
@@ -73,6 +82,8 @@ class EventStream:
                         watch.cancel()
                 except* (_ClientGone, OSError):
                     reason = "client gone"
+                except* (NotAuthenticated, NotAllowed):
+                    reason = "not allowed any more"
         if reason != "client gone":
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         get_logger().debug(LogLine.STREAM_ENDED, reason=reason, seconds=round(perf_counter() - began, 3))
@@ -92,15 +103,25 @@ class EventStream:
         self._sending = False
 
     async def _watch(self, receive: Receive, send: Send) -> None:
-        """Send a heartbeat from time to time, until the client is gone."""
+        """Send a heartbeat and look at the reader's leave from time to time, until the client is gone.
+
+        Raises what the check raises, but for Unavailable: a database that is away takes nobody's leave.
+        """
+        beat_at, check_at = monotonic() + self._heartbeat, monotonic() + self._recheck
         while True:
             try:
-                async with asyncio.timeout(self._heartbeat):
+                async with asyncio.timeout(max(0.0, min(beat_at, check_at) - monotonic())):
                     message = await receive()
             except TimeoutError:
-                # A client that does not even take what is on its way needs no proof of life.
-                if not self._sending:
-                    await send({"type": "http.response.body", "body": _HEARTBEAT, "more_body": True})
+                if monotonic() >= check_at:
+                    with suppress(Unavailable):
+                        await self._check()
+                    check_at = monotonic() + self._recheck
+                if monotonic() >= beat_at:
+                    # A client that does not even take what is on its way needs no proof of life.
+                    if not self._sending:
+                        await send({"type": "http.response.body", "body": _HEARTBEAT, "more_body": True})
+                    beat_at = monotonic() + self._heartbeat
                 continue
             if message["type"] == "http.disconnect":
                 raise _ClientGone

@@ -11,6 +11,7 @@ from perdure.domain.conversation import Conversation, ConversationChange, Conver
 from perdure.domain.errors import ConversationNotFound
 from perdure.domain.ids import ConversationId, ProjectId, RunKey, new_uuid
 from perdure.domain.run import TERMINAL
+from perdure.ledger.notify import LOG_CHANNEL, run_item
 from perdure.services import lifecycle
 from perdure.services.core import Core
 from perdure.store import conversations, runs
@@ -68,6 +69,7 @@ async def delete(
     if gone is None:
         raise ConversationNotFound(f"There is no conversation {conversation_id}.")
     core.hub.grew(gone)
+    core.notifier.say(LOG_CHANNEL, map(run_item, gone))
     return list(gone)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from perdure.domain.event import MAX_EVENTS
 from perdure.domain.principal import Scope
 from perdure.domain.stored_run import Run
 from perdure.http.context import core_of, settings_of
+from perdure.http.deps import principal_of
 from perdure.http.json_schema import JsonSchema, array, integer, members, nullable, text
 from perdure.http.operations import Answer, Body, Operation, header, query, raw_answer
 from perdure.http.requests import FENCE_HEADER, conversation_id_of, fence_of, integer_query, read_body
@@ -106,7 +108,9 @@ def _stream(request: Request, run: Run, form: str) -> EventStream:
         core_of(request).hub.follow(run.key, after),
         form,
         RENDERERS[form],
+        partial(principal_of, request, Scope.RUNS_READ),
         heartbeat_seconds=settings.heartbeat_seconds,
+        recheck_seconds=settings.recheck_seconds,
         retry_ms=settings.retry_ms,
     )
 
