@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,11 +13,12 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 
 from perdure.domain.agent_state import INPUT_REQUEST_EVENT
+from perdure.domain.run import Park, PendingCall, Waiting, WaitingReason
 from perdure.http.runs.input_request_schemas import input_request_page_schema, input_request_schema
-from perdure.services import input_requests
+from perdure.services import input_requests, lifecycle
 from tests.http.runs_app import Api
 from tests.http.test_conversations import stranger
-from tests.store.harness import events_of, whole_log
+from tests.store.harness import WAIT_SECONDS, events_of, whole_log
 
 ANSWER = Draft202012Validator(input_request_schema(), validate_formats=True)
 PAGE = Draft202012Validator(input_request_page_schema(), validate_formats=True)
@@ -145,13 +147,71 @@ async def test_time_expires_it(at_work: Api) -> None:
     assert len((await at_work.json("GET", path, params={"status": "expired", "limit": 2}))["data"]) == 2
 
 
-async def test_a_run_that_has_ended_is_not_told_but_its_snapshot_shows_it(at_work: Api) -> None:
+@pytest.mark.parametrize("end", ["complete", "cancel"])
+async def test_the_end_of_a_run_cancels_what_it_asked(at_work: Api, end: str) -> None:
     path, key, made = await asked(at_work)
-    await at_work.json("POST", f"/runs/{key.run_id}/complete", {"status": "completed"})
-    await at_work.json("POST", f"{path}/{made['id']}/cancel")
-    assert await told(at_work, key) == [("created", "open")]
+    past = await at_work.json("POST", path, form(key.run_id, tool_call_id="c2", expires_at="2020-01-01T00:00:00Z"))
+    await at_work.json("POST", f"/runs/{key.run_id}/{end}", {"status": "completed"} if end == "complete" else None)
+    one = f"{path}/{made['id']}"
+    read = await at_work.json("GET", one)
+    assert (read["status"], read["cancelled_at"] is None) == ("cancelled", False)
+    assert (await at_work.json("GET", f"{path}/{past['id']}"))["expired_at"] == "2020-01-01T00:00:00.000Z"
+    assert await at_work.json("POST", f"{one}/cancel") == read
+    await at_work.problem("POST", f"{one}/responses", 409, json={"values": {"who": "ann"}})
+    late = await at_work.problem("POST", path, 409, json=form(key.run_id))
+    assert late["code"] == "run_is_terminal"
+    assert await told(at_work, key) == [("created", "open")] * 2, "the terminal event is the last"
     snapshot = await at_work.json("GET", path.replace("/input-requests", f"/runs/{key.run_id}/snapshot"))
-    assert snapshot["events"][1]["event"]["snapshot"]["inputRequestsByToolCallId"]["c1"]["status"] == "cancelled"
+    shown = snapshot["events"][1]["event"]["snapshot"]["inputRequestsByToolCallId"]
+    assert (shown["c1"]["status"], shown["c2"]["status"]) == ("cancelled", "expired")
+
+
+async def test_a_run_that_waits_is_told(at_work: Api) -> None:
+    path, key, made = await asked(at_work)
+    await lifecycle.apply(at_work.core, key, Park(Waiting(WaitingReason.TOOL, (PendingCall("c1", "ask"),)), None))
+    await at_work.json("POST", f"{path}/{made['id']}/responses", {"values": {"who": "ann"}})
+    assert await told(at_work, key) == [("created", "open"), ("updated", "submitted")]
+    run = await at_work.json("GET", path.replace("/input-requests", f"/runs/{key.run_id}"))
+    assert (run["status"], run["latest_event_id"]) == ("waiting_for_tool", 3)
+
+
+async def test_an_open_request_does_not_park_its_run(at_work: Api) -> None:
+    """The client's form tool goes on to append while it asks."""
+    path, key, made = await asked(at_work)
+    run = path.replace("/input-requests", f"/runs/{key.run_id}")
+    for call_id in ("c1", "c2"):
+        answer = await at_work.json(
+            "POST", f"{run}/events", {"events": [{"type": "TOOL_CALL_END", "toolCallId": call_id}]}
+        )
+        assert answer["run"]["status"] == "running"
+    await at_work.json("POST", f"{path}/{made['id']}/cancel")
+
+
+async def test_who_follows_hears_of_it_at_once(at_work: Api) -> None:
+    path, key, made = await asked(at_work)
+    async with asyncio.timeout(WAIT_SECONDS), aclosing(at_work.core.hub.follow(key, 0)) as rows:
+        assert (await anext(rows)).events.last_event_id == 1
+        await at_work.json("POST", f"{path}/{made['id']}/cancel")
+        assert (await anext(rows)).events.last_event_id == 2
+
+
+async def test_whatever_comes_at_once_no_request_stays_open_after_the_end(at_work: Api) -> None:
+    for _ in range(6):
+        path, key, made = await asked(at_work)
+        one, run = f"{path}/{made['id']}", path.replace("/input-requests", f"/runs/{key.run_id}")
+        answers = await asyncio.gather(
+            *(at_work.client.post(path, json=form(key.run_id, tool_call_id=f"n{n}")) for n in range(4)),
+            at_work.client.post(f"{one}/responses", json={"values": {"who": "ann"}}),
+            *(at_work.client.post(f"{run}/events", json={"events": [{"type": "A"}]}) for _ in range(3)),
+            at_work.client.post(f"/runs/{key.run_id}/complete", json={"status": "completed"}),
+        )
+        assert {answer.status_code for answer in answers} <= {200, 201, 400, 409}
+        assert (await at_work.json("GET", path, params={"status": "open"}))["data"] == []
+        log = events_of(await whole_log(at_work.core.database, key))
+        assert [event_id for event_id, _ in log] == list(range(1, len(log) + 1))
+        assert "RUN_FINISHED" in log[-1][1]
+        created = sum(answer.status_code == 201 for answer in answers)
+        assert len([entry for entry in await told(at_work, key) if entry[0] == "created"]) == created + 1
 
 
 async def test_bad_input_is_refused(at_work: Api) -> None:

@@ -1,22 +1,27 @@
 """Input requests: asked, answered, cancelled, expired by the server's clock (veryfront.md 1.6).
 
-The first settlement stands: it is one compare-and-set statement. Afterwards the run's log is told, as an event of the
-server's own, which does not move the external sequence. A run that waits or has ended takes no events: then the log is
-not told, and what the request is stands in the table alone, from which everybody reads it.
+What becomes of a request and the event that tells the run's log are one statement; the event is the server's own and
+does not move the external sequence, so a run that waits is told, too. The first settlement stands. When a run ends, its
+open requests are cancelled with it, in the statement that ends it (`lifecycle`); the terminal event is what tells of
+that.
+
+An open request does not park its run: the client's form tool asks from within the run, goes on to append (its own
+event about the request, and what it had queued), and reads the request until it is settled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
-from perdure.domain.errors import Conflict, NotFound, RunNotFound, TerminalRun, WaitingRun
-from perdure.domain.event import Append, custom, segment_of
+from perdure.domain.agent_state import INPUT_REQUEST_EVENT
+from perdure.domain.errors import Conflict, NotFound, RunIsTerminal
+from perdure.domain.event import custom, line_of
 from perdure.domain.ids import ConversationId, ProjectId, RunId, RunKey, new_uuid
 from perdure.domain.input_request import (
     InputRequest,
@@ -28,6 +33,7 @@ from perdure.domain.input_request import (
     check_values,
     shown_values,
 )
+from perdure.ledger.notify import LOG_CHANNEL, run_item
 from perdure.services import conversations, runs
 from perdure.services.core import Core
 from perdure.store import input_requests as store
@@ -52,7 +58,8 @@ class Question:
 
 
 async def create(core: Core, project_id: ProjectId, conversation_id: ConversationId, asked: Question) -> InputRequest:
-    """Ask. Raises RunNotFound for a run of another conversation, and InvalidRequest for fields that make no form."""
+    """Ask. Raises RunNotFound for a run of another conversation, RunIsTerminal for one that has ended, and
+    InvalidRequest for fields that make no form."""
     check_fields(asked.fields)
     await runs.get_in_conversation(core, RunKey(project_id, asked.run_id), conversation_id)
     now = core.clock()
@@ -71,16 +78,17 @@ async def create(core: Core, project_id: ProjectId, conversation_id: Conversatio
         created_at=at(now),
         expires_at=asked.expires_at,
     )
-    await store.create(core.database, made)
-    await _tell(core, "created", [made])
+    if not await store.create(core.database, made, _event("created", made), now):
+        raise RunIsTerminal(f"Run {asked.run_id} has ended: nobody would read an answer.")
+    _announce(core, made)
     return made
 
 
 async def get(core: Core, project_id: ProjectId, conversation_id: ConversationId, request_id: UUID) -> InputRequest:
     """One input request; one whose time is over has expired. Raises NotFound."""
     found = await store.get(core.database, project_id, conversation_id, request_id)
-    now = at(core.clock())
-    if found is not None and found.due(now):
+    now = core.clock()
+    if found is not None and found.due(at(now)):
         await _expire(core, project_id, conversation_id, now)
         found = await store.get(core.database, project_id, conversation_id, request_id)
     if found is None:
@@ -99,7 +107,7 @@ async def list_page(
 ) -> list[InputRequest]:
     """A page of input requests, newest first; one more than `limit` if there are more. Raises ConversationNotFound."""
     await conversations.get(core, project_id, conversation_id)
-    await _expire(core, project_id, conversation_id, at(core.clock()))
+    await _expire(core, project_id, conversation_id, core.clock())
     return await store.list_page(
         core.database, project_id, conversation_id, status=status, before=before, limit=min(limit, MAX_PAGE) + 1
     )
@@ -116,41 +124,39 @@ async def respond(
     check_values(msgspec.json.decode(asked.fields), values)
     now = core.clock()
     answer = InputResponse(new_uuid(now), actor_id, msgspec.json.encode(values).decode(), at(now))
-    done = await store.settle(core.database, asked, InputStatus.SUBMITTED, at(now), answer)
-    if done is None:
+    done = replace(asked, status=InputStatus.SUBMITTED, settled_at=at(now), response=answer)
+    if not await _settle(core, done, now):
         stands = await get(core, project_id, conversation_id, request_id)
         if stands.response is not None and msgspec.json.decode(stands.response.values) == dict(values):
             return stands
         raise _settled(stands)
-    await _tell(core, "updated", [done])
     return done
 
 
 async def cancel(core: Core, project_id: ProjectId, conversation_id: ConversationId, request_id: UUID) -> InputRequest:
     """Take it back. One that is cancelled stays so. Raises NotFound, and Conflict where it was settled otherwise."""
     asked = await get(core, project_id, conversation_id, request_id)
-    done = await store.settle(core.database, asked, InputStatus.CANCELLED, at(core.clock()), None)
-    if done is None:
+    now = core.clock()
+    done = replace(asked, status=InputStatus.CANCELLED, settled_at=at(now))
+    if not await _settle(core, done, now):
         stands = await get(core, project_id, conversation_id, request_id)
         if stands.status is InputStatus.CANCELLED:
             return stands
         raise _settled(stands)
-    await _tell(core, "updated", [done])
     return done
 
 
 async def expire_due(core: Core) -> int:
     """Expire what is due in every project; answers how many. Maintenance calls it again and again."""
-    expired = await store.expire_due(core.database, at(core.clock()), _AT_ONCE)
-    await _tell(core, "updated", expired)
-    return len(expired)
+    now = core.clock()
+    return await _expire_these(core, await store.all_due(core.database, at(now), _AT_ONCE), now)
 
 
 async def by_tool_call(core: Core, key: RunKey) -> dict[str, dict[str, object]]:
     """What a run has asked, as its events tell it, by tool call; of two for one call the newest."""
-    now = at(core.clock())
+    now = core.clock()
     found = await store.of_run(core.database, key)
-    for conversation_id in {request.conversation_id for request in found if request.due(now)}:
+    for conversation_id in {request.conversation_id for request in found if request.due(at(now))}:
         await _expire(core, key.project_id, conversation_id, now)
         found = await store.of_run(core.database, key)
     return {request.tool_call_id: told(request) for request in found}
@@ -206,18 +212,35 @@ def _told_response(request: InputRequest, fields: list[dict[str, Any]]) -> dict[
     }
 
 
-async def _expire(core: Core, project_id: ProjectId, conversation_id: ConversationId, now: datetime) -> None:
-    await _tell(core, "updated", await store.expire(core.database, project_id, conversation_id, now))
+async def _expire(core: Core, project_id: ProjectId, conversation_id: ConversationId, now: int) -> None:
+    while due := await store.due(core.database, project_id, conversation_id, at(now), _AT_ONCE):
+        await _expire_these(core, due, now)
 
 
-async def _tell(core: Core, action: str, requests: Iterable[InputRequest]) -> None:
-    """Tell the logs of the runs; those that take no events are not told."""
-    for request in requests:
-        event = custom("veryfront.input_request.lifecycle", {"action": action, "inputRequest": told(request)})
-        try:
-            await core.appender.append(Append(request.key, (segment_of([event]),)))
-        except (TerminalRun, WaitingRun, RunNotFound):
-            continue
+async def _expire_these(core: Core, due: Iterable[InputRequest], now: int) -> int:
+    """Expire them; answers how many of them this call expired."""
+    done = 0
+    for asked in due:
+        done += await _settle(core, replace(asked, status=InputStatus.EXPIRED, settled_at=asked.expires_at), now)
+    return done
+
+
+async def _settle(core: Core, done: InputRequest, now: int) -> bool:
+    """Write how it was settled and tell the log; False where it was settled meanwhile."""
+    settled = await store.settle(core.database, done, _event("updated", done), at(now), now)
+    if settled:
+        _announce(core, done)
+    return settled
+
+
+def _event(action: str, request: InputRequest) -> str:
+    return line_of(custom(INPUT_REQUEST_EVENT, {"action": action, "inputRequest": told(request)}))
+
+
+def _announce(core: Core, request: InputRequest) -> None:
+    """Tell those who follow the run that its log grew."""
+    core.hub.grew((request.key,))
+    core.notifier.say(LOG_CHANNEL, (run_item(request.key),))
 
 
 def _settled(request: InputRequest) -> Conflict:

@@ -53,6 +53,6 @@ async def take(core: Core, run: Run, conversation_id: ConversationId) -> Snapsho
     asked = await input_requests.by_tool_call(core, run.key)
     told = state.value()
     known = told.get(INPUT_REQUESTS)
-    # A run that waits or has ended was not told what became of its input requests: what is stored counts.
+    # The log of a run that has ended is not told what became of its input requests: what is stored counts.
     told = {**told, INPUT_REQUESTS: {**(known if isinstance(known, dict) else {}), **asked}}
     return Snapshot(to, shown, told, terminal if run.status.terminal else None)

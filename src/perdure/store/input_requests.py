@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 _SQL = load("input_requests")
 
 
-async def create(database: Database, new: InputRequest) -> None:
-    """Store an open input request."""
-    await database.execute(
+async def create(database: Database, new: InputRequest, event: str, now_ms: int) -> bool:
+    """Store an open input request, and `event` (JSON) in its run's log; False where the run has ended."""
+    row = await database.fetchrow(
         _SQL["create_input_request"], new.project_id, new.conversation_id, new.id, new.run_id, new.tool_call_id,
         new.responder, new.title, new.description, new.fields, new.metadata, new.created_at, new.expires_at,
+        now_ms, _row_of(event),
     )  # fmt: skip
+    return row is not None
 
 
 async def get(
@@ -56,31 +58,37 @@ async def of_run(database: Database, key: RunKey) -> list[InputRequest]:
     return [_request(row) for row in rows]
 
 
-async def settle(
-    database: Database, request: InputRequest, status: InputStatus, now: datetime, response: InputResponse | None
-) -> InputRequest | None:
-    """Submit or cancel; None where it is not open any more, or its time is over."""
-    response_id, actor_id, values = (
-        (None, None, None) if response is None else (response.id, response.actor_id, response.values)
-    )
+async def settle(database: Database, settled: InputRequest, event: str, now: datetime, now_ms: int) -> bool:
+    """Store how an open input request was settled, and `event` (JSON) in the log of its run, if that has not ended.
+
+    False where it is not open any more. One whose time is over can only expire, and only such a one can.
+    """
+    given = settled.response
     row = await database.fetchrow(
-        _SQL["settle_input_request"], request.project_id, request.conversation_id, request.id, status, now,
-        response_id, actor_id, values,
+        _SQL["settle_input_request"], settled.project_id, settled.conversation_id, settled.id, settled.run_id,
+        settled.status, settled.settled_at, None if given is None else given.id,
+        None if given is None else given.actor_id, settled.status is InputStatus.EXPIRED,
+        None if given is None else given.values, now, now_ms, _row_of(event),
     )  # fmt: skip
-    return None if row is None else _request(row)
+    return row is not None
 
 
-async def expire(
-    database: Database, project_id: ProjectId, conversation_id: ConversationId, now: datetime
+async def due(
+    database: Database, project_id: ProjectId, conversation_id: ConversationId, now: datetime, limit: int
 ) -> list[InputRequest]:
-    """Expire what is due in a conversation; answers what this call expired."""
-    rows = await database.fetch(_SQL["expire_input_requests"], project_id, conversation_id, now)
+    """At most `limit` open input requests of a conversation whose time is over."""
+    rows = await database.fetch(_SQL["due_input_requests"], project_id, conversation_id, now, limit)
     return [_request(row) for row in rows]
 
 
-async def expire_due(database: Database, now: datetime, limit: int) -> list[InputRequest]:
-    """Expire at most `limit` that are due, in every project; answers what this call expired."""
-    return [_request(row) for row in await database.fetch(_SQL["expire_due_input_requests"], now, limit)]
+async def all_due(database: Database, now: datetime, limit: int) -> list[InputRequest]:
+    """At most `limit` open input requests whose time is over, in every project."""
+    return [_request(row) for row in await database.fetch(_SQL["all_due_input_requests"], now, limit)]
+
+
+def _row_of(event: str) -> str:
+    """One event as a row of the log keeps it."""
+    return f"[{event}]"
 
 
 def _request(row: asyncpg.Record) -> InputRequest:

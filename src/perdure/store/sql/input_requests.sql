@@ -1,8 +1,21 @@
 -- name: create_input_request
--- A new, open input request.
+-- A new, open input request of a run that has not ended, with the event that tells its log; no row where the run has ended.
+WITH moved AS (
+    -- The revision grows, so that whoever decided to end the run before this decides again, and sees the request.
+    UPDATE run_head
+    SET revision = revision + 1, latest_event_id = latest_event_id + 1, last_ts = greatest(last_ts, $13::bigint - 1) + 1
+    WHERE project_id = $1 AND run_id = $4 AND status IN ('pending', 'running', 'waiting')
+    RETURNING project_id, run_id, latest_event_id, last_ts
+), told AS (
+    INSERT INTO run_events (project_id, run_id, first_event_id, last_event_id, first_ts, public, types, events)
+    SELECT project_id, run_id, latest_event_id, latest_event_id, last_ts, true, ARRAY['CUSTOM'], $14 FROM moved
+)
 INSERT INTO input_requests (project_id, conversation_id, id, run_id, tool_call_id, status, requested_responder_type, title,
                             description, fields, metadata, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9, $10, $11, $12);
+SELECT project_id, $2::uuid, $3::uuid, run_id, $5::text, 'open', $6::text, $7::text, $8::text, $9::json, $10::json,
+       $11::timestamptz, $12::timestamptz
+FROM moved
+RETURNING id;
 
 -- name: get_input_request
 -- One input request of a conversation.
@@ -28,36 +41,43 @@ FROM input_requests WHERE project_id = $1 AND run_id = $2
 ORDER BY created_at, id;
 
 -- name: settle_input_request
--- Submit or cancel an input request that is open and has not expired; no row otherwise, so that the first one wins.
-UPDATE input_requests
-SET status = $4, settled_at = $5, response_id = $6, response_actor_id = $7, response_values = $8
-WHERE project_id = $1 AND conversation_id = $2 AND id = $3 AND status = 'open'
-  AND (expires_at IS NULL OR expires_at > $5)
-RETURNING project_id, conversation_id, id, run_id, tool_call_id, status, requested_responder_type, title, description, fields, metadata,
-          created_at, expires_at, settled_at, response_id, response_actor_id, response_values;
-
--- name: expire_input_requests
--- The open input requests of a conversation that are due expire.
-UPDATE input_requests
-SET status = 'expired', settled_at = expires_at
-WHERE project_id = $1 AND conversation_id = $2 AND status = 'open' AND expires_at <= $3
-RETURNING project_id, conversation_id, id, run_id, tool_call_id, status, requested_responder_type, title, description, fields, metadata,
-          created_at, expires_at, settled_at, response_id, response_actor_id, response_values;
-
--- name: expire_due_input_requests
--- System: the open input requests that are due expire, in every project; those that somebody settles just now are left.
-WITH due AS MATERIALIZED (
-    SELECT project_id, conversation_id, id
-    FROM input_requests
-    WHERE status = 'open' AND expires_at <= $1
-    ORDER BY expires_at
-    LIMIT $2
-    FOR UPDATE SKIP LOCKED
+-- Submit, cancel or expire an input request that is open, with the event that tells the run's log unless it has ended; no row where it is settled, or its time is not as $9 says.
+WITH head AS MATERIALIZED (
+    -- First, as who ends a run does: it locks the head, then what the run has asked.
+    SELECT project_id, run_id FROM run_head WHERE project_id = $1 AND run_id = $4 FOR UPDATE
+), settled AS (
+    UPDATE input_requests r
+    SET status = $5, settled_at = $6, response_id = $7, response_actor_id = $8, response_values = $10
+    FROM head
+    WHERE r.project_id = $1 AND r.conversation_id = $2 AND r.id = $3 AND r.run_id = head.run_id AND r.status = 'open'
+      AND (r.expires_at IS NOT NULL AND r.expires_at <= $11::timestamptz) = $9::boolean
+    RETURNING r.project_id, r.run_id, r.id
+), moved AS (
+    UPDATE run_head h
+    SET latest_event_id = h.latest_event_id + 1, last_ts = greatest(h.last_ts, $12::bigint - 1) + 1
+    FROM settled
+    WHERE h.project_id = settled.project_id AND h.run_id = settled.run_id AND h.status IN ('pending', 'running', 'waiting')
+    RETURNING h.project_id, h.run_id, h.latest_event_id, h.last_ts
+), told AS (
+    INSERT INTO run_events (project_id, run_id, first_event_id, last_event_id, first_ts, public, types, events)
+    SELECT project_id, run_id, latest_event_id, latest_event_id, last_ts, true, ARRAY['CUSTOM'], $13 FROM moved
 )
-UPDATE input_requests r
-SET status = 'expired', settled_at = r.expires_at
-FROM due
-WHERE r.project_id = due.project_id AND r.conversation_id = due.conversation_id AND r.id = due.id
-RETURNING r.project_id, r.conversation_id, r.id, r.run_id, r.tool_call_id, r.status, r.requested_responder_type, r.title,
-          r.description, r.fields, r.metadata, r.created_at, r.expires_at, r.settled_at, r.response_id, r.response_actor_id,
-          r.response_values;
+SELECT id FROM settled;
+
+-- name: due_input_requests
+-- The open input requests of a conversation that are due, at most so many.
+SELECT project_id, conversation_id, id, run_id, tool_call_id, status, requested_responder_type, title, description, fields, metadata,
+       created_at, expires_at, settled_at, response_id, response_actor_id, response_values
+FROM input_requests
+WHERE project_id = $1 AND conversation_id = $2 AND status = 'open' AND expires_at <= $3
+ORDER BY expires_at
+LIMIT $4;
+
+-- name: all_due_input_requests
+-- System: the open input requests that are due, in every project, at most so many.
+SELECT project_id, conversation_id, id, run_id, tool_call_id, status, requested_responder_type, title, description, fields, metadata,
+       created_at, expires_at, settled_at, response_id, response_actor_id, response_values
+FROM input_requests
+WHERE status = 'open' AND expires_at <= $1
+ORDER BY expires_at
+LIMIT $2;
