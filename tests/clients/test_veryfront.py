@@ -79,10 +79,10 @@ def place(tmp_path: Path, database: str) -> Iterator[Site]:
 
 
 def node(place: Site, scripts: Path, name: str) -> None:
-    """Run a script's tests. As often as it asks for it, the server is killed and started again at the same port."""
+    """Run a script's tests. When it asks, the server is killed or stopped, and started again at the same port."""
     server = place.dev()
     report = place.folder / "report"
-    asked, done = place.folder / "restart", place.folder / "restarted"
+    kill, stop, done = (place.folder / name for name in ("kill", "stop", "restarted"))
     with (
         report.open("wb") as output,
         subprocess.Popen(
@@ -97,11 +97,17 @@ def node(place: Site, scripts: Path, name: str) -> None:
     ):
         try:
             while True:
-                eventually(lambda: asked.exists() or tests.poll() is not None, f"{name} ends", SCRIPT_SECONDS)
+                eventually(
+                    lambda: kill.exists() or stop.exists() or tests.poll() is not None, f"{name} ends", SCRIPT_SECONDS
+                )
                 if tests.poll() is not None:
                     break
-                server.kill()
-                asked.unlink()
+                if stop.exists():
+                    assert server.stop() == 0
+                else:
+                    server.kill()
+                kill.unlink(missing_ok=True)
+                stop.unlink(missing_ok=True)
                 server = place.dev()
                 done.touch()
         finally:

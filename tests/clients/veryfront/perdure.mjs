@@ -57,9 +57,9 @@ export async function eventually(check, what, seconds = 60) {
   }
 }
 
-/** Have the server killed and started again. */
-export async function restartServer() {
-  writeFileSync(join(folder, "restart"), "");
+/** Have the server ended, by `kill` (-9) or `stop` (SIGTERM), and started again. */
+export async function restartServer(how = "kill") {
+  writeFileSync(join(folder, how), "");
   await eventually(() => existsSync(join(folder, "restarted")), "the server is back");
   rmSync(join(folder, "restarted"));
 }

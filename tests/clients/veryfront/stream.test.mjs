@@ -1,66 +1,16 @@
-// The server's stream through the client's decoder, which is strict here: an event that it does not understand is an error.
+// The server's streams, as the client's decoder understands them.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { appendConversationRunEvents, createConversationAgentRun, finalizeConversationAgentRun } from "veryfront/agent";
-import { createAgUiChatEventDecoderState, decodeAgUiSseChunk, flushAgUiSseChunk } from "veryfront/chat/ag-ui";
 import { createRunsClient } from "veryfront/runs";
 import { api, call, eventsOf, eventually, folder, newConversation, projectId, restartServer, text } from "./perdure.mjs";
+import { random, startProxy } from "./proxy.mjs";
+import { kinds, reader, said } from "./reader.mjs";
 
 const client = createRunsClient({ ...api, projectReference: projectId, retry: { maxRetries: 0 } });
 const model = { provider: "somebody", model: "small" };
-
-/** A reader with the client's decoder: it stops at the run's end, and comes back when it is cut off. */
-function reader(run) {
-  const state = createAgUiChatEventDecoderState({ validationMode: "strict" });
-  const heard = { state, ids: [], chat: [], wire: [], connections: 0, ended: false, controller: new AbortController() };
-  const take = ({ events }) => {
-    for (const { eventId, wireEvent, chatEvents } of events) {
-      heard.ids.push(eventId);
-      heard.wire.push(wireEvent);
-      heard.chat.push(...chatEvents);
-      heard.ended ||= ["RunFinished", "RunError"].includes(wireEvent.eventName);
-    }
-  };
-  /** One connection; `after` other than the last event heard is a replay that overlaps. */
-  heard.connect = async (after = state.lastEventId) => {
-    heard.connections += 1;
-    heard.controller = new AbortController();
-    state.remainder = "";
-    const response = await fetch(`${api.apiUrl}/conversations/${run.conversationId}/runs/${run.runId}/stream`, {
-      headers: {
-        Authorization: `Bearer ${api.authToken}`,
-        Accept: "text/event-stream",
-        ...(after >= 0 ? { "Last-Event-ID": String(after) } : {}),
-      },
-      signal: heard.controller.signal,
-    });
-    assert.equal(response.status, 200);
-    assert.match(response.headers.get("content-type"), /^text\/event-stream/);
-    const decoder = new TextDecoder();
-    for await (const bytes of response.body) take(decodeAgUiSseChunk(state, decoder.decode(bytes, { stream: true })));
-    take(flushAgUiSseChunk(state));
-  };
-  heard.follow = async () => {
-    const end = Date.now() + 60_000;
-    while (!heard.ended) {
-      assert.ok(Date.now() < end, "the run's end is heard within 60 s");
-      try {
-        await heard.connect();
-      } catch (error) {
-        if (error.code === "ERR_ASSERTION" || /Malformed/.test(error.message)) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    }
-    assert.deepEqual(heard.ids, [...new Set(heard.ids)].sort((a, b) => a - b), "each event once, in order");
-    return heard;
-  };
-  return heard;
-}
-
-const said = (heard) => heard.chat.filter(({ type }) => type === "text-delta").map(({ delta }) => delta).join("");
-const kinds = (heard) => heard.chat.map(({ type }) => type);
 
 async function mirrored() {
   return await createConversationAgentRun({ ...api, conversationId: await newConversation(), agentId: "elsewhere" });
@@ -162,6 +112,25 @@ test("a reader who is cut off again and again misses nothing and hears nothing t
   const count = heard.chat.length;
   await heard.connect(10);
   assert.equal(heard.chat.length, count);
+});
+
+test("a stream that is cut anywhere, within a frame or a letter, is heard once and whole", async () => {
+  const run = await mirrored();
+  const proxy = await startProxy();
+  const chance = random(5);
+  proxy.cut = () => 100 + Math.floor(chance() * 900);
+  const heard = reader(run, proxy.url);
+  const followed = heard.follow();
+  const words = Array.from({ length: 40 }, (_, number) => ({ ...text(number), delta: `„${number}“ ü🦥\u2028 ` }));
+  for (let from = 0; from < words.length; from += 4) {
+    await appendConversationRunEvents({ ...api, ...run, events: words.slice(from, from + 4) });
+  }
+  await finalizeConversationAgentRun({ ...api, ...run, ...model, status: "completed" });
+  await followed;
+  proxy.close();
+  assert.ok(heard.connections > 5);
+  assert.deepEqual(heard.ids, Array.from({ length: 41 }, (_, index) => index + 1));
+  assert.equal(said(heard), words.map(({ delta }) => delta).join(""));
 });
 
 test("a cancelled run ends with an abort, a failed one with its message", async () => {
