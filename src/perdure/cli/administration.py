@@ -129,6 +129,16 @@ def revoke_key(context: typer.Context, reference: str, project: str | None, *, d
         note(f"Key {revoked.prefix} ({revoked.name}) opens nothing any more.")
 
 
+def rotate_signing_key(context: typer.Context, *, as_json: bool) -> None:
+    """Replace the signing key."""
+    key_id = directly.work_on(access_of(context), directly.rotate_signing_key)
+    if as_json:
+        write_json({"kid": key_id})
+        return
+    write_line(key_id)
+    note("All servers sign with this key within half a minute. Tokens made before stay good until they end.")
+
+
 def create_project(
     context: typer.Context, slug: str, name: str | None, project_id: str | None, *, direct: bool, as_json: bool
 ) -> None:

@@ -19,7 +19,7 @@ from perdure.domain.ids import ProjectId
 from perdure.domain.principal import ORDINARY, Scope
 from perdure.domain.project import Project as StoredProject
 from perdure.domain.project import parse_uuid
-from perdure.services import keys, projects
+from perdure.services import keys, projects, signing
 from perdure.services.core import Core
 
 T = TypeVar("T")
@@ -35,6 +35,11 @@ def work_on(access: Access, work: Callable[[Core], Awaitable[T]]) -> T:
 
     with told(), database_of(settings) as dsn:
         return asyncio.run(connected(dsn))
+
+
+async def rotate_signing_key(core: Core) -> str:
+    """Replace the key that the server's tokens are signed with; the id of the new one."""
+    return (await signing.rotate(core)).current.id
 
 
 class DirectProjects:

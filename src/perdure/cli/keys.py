@@ -56,6 +56,15 @@ def list_(context: typer.Context, project: Project = None, direct: Direct = Fals
     administration.list_keys(context, project, direct=direct, as_json=as_json)
 
 
+@app.command("rotate-signing")
+def rotate_signing(context: typer.Context, as_json: Json = False) -> None:
+    """Replace the key that the server's own tokens are signed with. Works on the database itself.
+
+    Running servers notice it by themselves, and tokens that were made before stay good until they end.
+    """
+    administration.rotate_signing_key(context, as_json=as_json)
+
+
 @app.command("revoke")
 def revoke(
     context: typer.Context,

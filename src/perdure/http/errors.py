@@ -102,7 +102,8 @@ client cannot read an answer whose `error` is not a string (veryfront.md 1.1).""
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a problem document says. `pointer` is the JSON pointer of the offending place in the request's body."""
+    """What a problem document says. `pointer` is the JSON pointer of the offending place in the request's body; `error`
+    is the word of a protocol that has its own (OAuth)."""
 
     status: int
     code: str
@@ -110,6 +111,7 @@ class Problem:
     pointer: str | None = None
     suggestion: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    error: str | None = None
 
 
 def mapped(kind: type[PerdureError]) -> Mapped:
@@ -150,8 +152,8 @@ def problem_response(scope: Scope, problem: Problem) -> Response:
         body["pointer"] = problem.pointer
     if problem.suggestion is not None:
         body["suggestion"] = problem.suggestion
-    if problem.code in _WITH_ERROR_MEMBER:
-        body["error"] = problem.code
+    if problem.error is not None or problem.code in _WITH_ERROR_MEMBER:
+        body["error"] = problem.error or problem.code
     return Response(msgspec.json.encode(body), problem.status, dict(problem.headers), PROBLEM_JSON)
 
 
@@ -214,6 +216,6 @@ def problem_schema() -> JsonSchema:
     optional = {
         "pointer": text(description="JSON pointer of the offending place in the request's body."),
         "suggestion": text(description="What to do about it."),
-        "error": text(1, description="The code once more, for tool results only."),
+        "error": text(1, description="The code once more, for tool results; from POST /auth/token RFC 6749's."),
     }
     return members({**known, **optional}, required=tuple(known), closed=False, title="Problem")

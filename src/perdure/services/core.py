@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from perdure.domain.ids import Clock, ProjectId, RunKey
-from perdure.domain.signing_key import SigningKey
+from perdure.domain.signing_key import KnownKeys
 from perdure.ledger.appender import Appender
 from perdure.ledger.hub import Hub
 from perdure.ledger.notify import Notifier, Router
@@ -19,8 +19,8 @@ class Core:
     """The parts that services work with. `dsn` is for those who need a connection outside the event loop.
 
     `places` remembers for administrators in which project something is, and `private_to` whose a private run is
-    (`services.scoping`); `known_agents` which agents there are (`services.catalog`); `signing_keys` the key of
-    `services.issued_tokens`.
+    (`services.scoping`); `known_agents` which agents there are (`services.catalog`); `signing_keys` the keys of
+    `services.signing`.
     """
 
     dsn: str
@@ -34,4 +34,4 @@ class Core:
     places: Recent[tuple[str, ProjectId, str], ProjectId] = field(default_factory=lambda: Recent(10_000))
     private_to: Recent[RunKey, str] = field(default_factory=lambda: Recent(10_000))
     known_agents: Recent[str, bool] = field(default_factory=lambda: Recent(10_000))
-    signing_keys: Recent[str, SigningKey] = field(default_factory=lambda: Recent(1))
+    signing_keys: Recent[str, KnownKeys] = field(default_factory=lambda: Recent(1))

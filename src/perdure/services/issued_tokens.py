@@ -1,12 +1,11 @@
 """The server's own tokens (veryfront.md 1.10): made for holders of API keys and for writers of one run, and checked.
 
-They are JWTs, signed with RS256 by a key that is generated once and kept in the database, so that every server on it
-makes and takes the same. `/.well-known/jwks.json` publishes the public half.
+They are JWTs, signed with RS256 by a key that is kept in the database (`services.signing`), so that every server on it
+makes and takes the same. `/.well-known/jwks.json` publishes the public half, and those of earlier keys.
 """
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,19 +16,19 @@ from perdure.domain.api_key import ApiKey, hash_token
 from perdure.domain.errors import NotAuthenticated, RunNotFound
 from perdure.domain.ids import RunId, RunKey
 from perdure.domain.principal import Principal, Scope
-from perdure.domain.signing_key import SigningKey, new_private_key, read_private_key
+from perdure.domain.signing_key import SigningKey
 from perdure.services import runs as run_service
-from perdure.services import scoping
+from perdure.services import scoping, signing
 from perdure.services.core import Core
 from perdure.services.tokens import Claims, read_claims
-from perdure.store import api_keys, signing_keys
+from perdure.store import api_keys
 from perdure.store.runs import at
 
 ISSUER: Final = "perdure"
 ALGORITHM: Final = "RS256"
 ACCESS_SECONDS: Final = 3600
 """How long a token of POST /auth/token is good, if its key is. It ends at once when the key is revoked."""
-EVENT_WRITER_SECONDS: Final = 24 * 3600
+EVENT_WRITER_SECONDS: Final = int(signing.LONGEST_TOKEN.total_seconds())
 """How long an event writer's token is good. The run may take long, and its writer cannot ask for another."""
 
 _SERVICE_ACCOUNT: Final = "00000000-0000-4000-8000-000000000003"
@@ -46,28 +45,24 @@ class AccessToken:
 
     token: str
     expires_in: int
+    scopes: tuple[str, ...]
 
 
 async def signing_key(core: Core) -> SigningKey:
-    """The key of all servers on this database; made by the first that needs one."""
-    known = core.signing_keys.get(ISSUER)
-    if known is not None:
-        return known
-    stored = await signing_keys.get(core.database)
-    if stored is None:
-        made = await asyncio.to_thread(new_private_key)
-        await signing_keys.add(core.database, made, at(core.clock()))
-        stored = await signing_keys.get(core.database) or made
-    key = read_private_key(stored)
-    core.signing_keys.put(ISSUER, key)
-    return key
+    """The key that all servers on this database sign with."""
+    return (await signing.key_ring(core)).current
 
 
 async def published_keys(core: Core) -> dict[str, list[dict[str, Any]]]:
-    """What /.well-known/jwks.json says (RFC 7517)."""
-    key = await signing_key(core)
-    public = RSAAlgorithm.to_jwk(key.public, as_dict=True)
-    return {"keys": [{**public, "kid": key.id, "use": "sig", "alg": ALGORITHM}]}
+    """What /.well-known/jwks.json says (RFC 7517): the key that signs first, then those whose tokens may still be
+    good."""
+    found = (await signing.key_ring(core)).public_keys(core.clock())
+    return {
+        "keys": [
+            {**RSAAlgorithm.to_jwk(public, as_dict=True), "kid": key_id, "use": "sig", "alg": ALGORITHM}
+            for key_id, public in found.items()
+        ]
+    }
 
 
 async def exchange(core: Core, client_id: str, client_secret: str, project_ref: str | None) -> AccessToken:
@@ -92,7 +87,7 @@ async def exchange(core: Core, client_id: str, client_secret: str, project_ref: 
         _KEY_CLAIM: key.prefix,
         _MADE_CLAIM: _made(key),
     }
-    return AccessToken(await _sign(core, claims, seconds), seconds)
+    return AccessToken(await _sign(core, claims, seconds), seconds, tuple(sorted(key.scopes)))
 
 
 async def event_writer_token(core: Core, key: RunKey) -> str:
@@ -124,13 +119,14 @@ async def verify(core: Core, token: str) -> Claims | None:
         return None
     if header.get("alg") != ALGORITHM:
         return None
-    key = await signing_key(core)
-    if header.get("kid") != key.id:
+    key_id = header.get("kid")
+    public = await signing.public_key(core, key_id) if isinstance(key_id, str) else None
+    if public is None:
         return None
     try:
         said = jwt.decode(
             token,
-            key.public,
+            public,
             algorithms=[ALGORITHM],
             issuer=ISSUER,
             # The time is our clock's to tell.
