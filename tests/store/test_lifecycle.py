@@ -243,7 +243,7 @@ class Lifecycle(RuleBasedStateMachine):
             return
         self.model.fence += 1
         if self.model.status is Status.WAITING:
-            self.model.move(Status.WAITING, 1)
+            self.model.move(Status.WAITING, 0)
             self.model.lease = None
             return
         self.model.move(Status.PENDING, 1)

@@ -231,6 +231,7 @@ def test_an_external_worker_that_parked_goes_on_while_it_holds_its_lease() -> No
     lost = decide(parked.state, Yield("lease_expired", FENCE), NAMES)
     assert lost is not None
     assert (lost.state.status, lost.state.fence, lost.queue) == (Status.WAITING, FENCE + 1, QueueOp.REMOVE)
+    assert lost.events == ()
     assert lost.state.waiting == ONE_CALL
     answered = decide(lost.state, Answer("c1", 1, "1"), NAMES)
     assert answered is not None

@@ -114,6 +114,51 @@ def test_a_message_without_a_word_is_no_part() -> None:
     assert said(*text("m")) == []
 
 
+def custom(name: str, value: object) -> dict[str, Any]:
+    return {"type": "CUSTOM", "name": name, "value": value}
+
+
+def test_files_sources_and_data_are_parts() -> None:
+    assert said(
+        custom("file", {"type": "file", "url": "https://a/b.png", "mediaType": "image/png"}),
+        custom("file", {"url": "https://a/b.csv", "mediaType": "text/csv", "filename": "b.csv", "uploadId": "u"}),
+        custom("source-url", {"type": "source-url", "sourceId": "s1", "url": "https://a", "title": "A"}),
+        custom("anything", {"type": "source-url", "url": "https://b"}),
+        custom("source-document", {"sourceId": "s2", "title": "B", "mediaType": "text/plain"}),
+        custom("data-weather", {"sun": True}),
+        custom("weather", [1]),
+        custom("file", "no file"),
+    ) == [
+        {"type": "image", "media_type": "image/png", "url": "https://a/b.png"},
+        {"type": "file", "media_type": "text/csv", "url": "https://a/b.csv", "filename": "b.csv", "upload_id": "u"},
+        {"type": "citation", "source_id": "s1", "url": "https://a", "title": "A"},
+        {"type": "citation", "source_id": "https://b", "url": "https://b"},
+        {"type": "citation", "source_id": "s2", "title": "B", "media_type": "text/plain"},
+        {"type": "data", "name": "weather", "value": {"sun": True}},
+        {"type": "data", "name": "weather", "value": [1]},
+        {"type": "data", "name": "file", "value": "no file"},
+    ]
+
+
+def test_of_a_state_the_newest_counts() -> None:
+    assert said(
+        custom("tool-call-status", {"toolCallId": "c1", "status": "streaming_input"}),
+        custom("message-metadata", {"modelId": "a"}),
+        custom("tool-call-status", {"toolCallId": "c2", "status": "streaming_input"}),
+        custom("data-tool-call-status", {"toolCallId": "c1", "status": "pending_input"}),
+        custom("message-metadata", {"modelId": "b"}),
+        superseded("m", "c2"),
+    ) == [
+        {"type": "data", "name": "tool-call-status", "value": {"toolCallId": "c1", "status": "pending_input"}},
+        {"type": "data", "name": "message-metadata", "value": {"modelId": "b"}},
+    ]
+
+
+def test_what_tells_of_the_run_is_no_part() -> None:
+    names = ("perdure.signal", "veryfront.input_request.lifecycle", "conversation-run-event-omitted", "", "data-")
+    assert said(*(custom(name, {"a": 1}) for name in names)) == []
+
+
 ODD = st.one_of(
     st.none(), st.text(max_size=3), st.integers(), st.lists(st.text(max_size=2)), st.dictionaries(st.text(), st.none())
 )
@@ -149,4 +194,4 @@ NAMES = (
 )
 def test_events_of_any_shape_do_no_harm(events: list[dict[str, Any]]) -> None:
     types = {part["type"] for part in said(*events)}
-    assert types <= {"text", "reasoning", "tool_call", "tool_result"}
+    assert types <= {"text", "reasoning", "tool_call", "tool_result", "data"}

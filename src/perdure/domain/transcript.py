@@ -1,7 +1,8 @@
 """From a run's public events to what its message says: the parts of veryfront.md 1.5.
 
-Text, reasoning, tool calls and results, in the order in which they began. What CUSTOM `perdure.message.superseded`
-takes back is left out. Events of callers may be of any shape: what cannot be read as a part says nothing here.
+Text, reasoning, tool calls and results, files, sources and data, in the order in which they began. What CUSTOM
+`perdure.message.superseded` takes back is left out. Events of callers may be of any shape: what cannot be read as
+a part says nothing here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final, Literal, assert_never
 
 import msgspec
 
+from perdure.domain.custom_parts import custom_part, state_of
 from perdure.domain.errors import InvalidRequest
 from perdure.domain.fold import SUPERSEDED
 from perdure.domain.json_text import decode
@@ -59,7 +61,13 @@ class _Returned:
     is_error: bool
 
 
-_Entry = _Said | _Called | _Returned
+@dataclass(slots=True, eq=False)
+class _Shown:
+    part: Part
+    state: tuple[str, str] | None
+
+
+_Entry = _Said | _Called | _Returned | _Shown
 
 
 def parts_of(lines: Iterable[str]) -> tuple[Part, ...]:
@@ -81,6 +89,7 @@ class Transcript:
         self._calls: dict[str, _Called] = {}
         self._last_call: _Called | None = None
         self._results: dict[str, _Returned] = {}
+        self._states: dict[tuple[str, str], _Shown] = {}
 
     def add(self, line: str) -> None:
         """Take in the next event, as JSON text."""
@@ -108,6 +117,8 @@ class Transcript:
                     "output": entry.output,
                     "is_error": entry.is_error,
                 }
+            case _Shown():
+                return entry.part
             case _:
                 assert_never(entry)
 
@@ -182,15 +193,33 @@ class Transcript:
             self._entries[self._entries.index(earlier)] = result
         self._results[result.call_id] = result
 
-    # --- what is taken back ------------------------------------------------------------------------------------------
+    # --- CUSTOM: what is shown, and what is taken back ----------------------------------------------------------------
 
     def _custom(self, event: _Line) -> None:
-        if event.name != SUPERSEDED:
+        if not isinstance(event.name, str):
             return
-        value = msgspec.json.decode(event.value)
-        if isinstance(value, dict):
+        try:
+            value = decode(bytes(event.value))
+        except InvalidRequest:
+            return
+        if event.name != SUPERSEDED:
+            self._show(event.name, value)
+        elif isinstance(value, dict):
             call_ids = value.get("toolCallIds")
             self._take_back(value.get("messageId"), call_ids if isinstance(call_ids, list) else [])
+
+    def _show(self, name: str, value: object) -> None:
+        part, state = custom_part(name, value), state_of(name, value)
+        if part is None:
+            return
+        earlier = None if state is None else self._states.get(state)
+        if earlier is not None:
+            earlier.part = part
+            return
+        shown = _Shown(part, state)
+        self._entries.append(shown)
+        if state is not None:
+            self._states[state] = shown
 
     def _take_back(self, message_id: object, call_ids: list[object]) -> None:
         self._entries = [entry for entry in self._entries if not _belongs(entry, message_id, call_ids)]
@@ -200,6 +229,7 @@ class Transcript:
         self._results = {
             key: result for key, result in self._results.items() if not _belongs(result, message_id, call_ids)
         }
+        self._states = {key: shown for key, shown in self._states.items() if key[1] not in call_ids}
 
 
 def _belongs(entry: _Entry, message_id: object, call_ids: list[object]) -> bool:
@@ -210,6 +240,8 @@ def _belongs(entry: _Entry, message_id: object, call_ids: list[object]) -> bool:
             return entry.id in call_ids
         case _Returned():
             return entry.call_id in call_ids or entry.message_id == message_id
+        case _Shown():
+            return entry.state is not None and entry.state[1] in call_ids
         case _:
             assert_never(entry)
 

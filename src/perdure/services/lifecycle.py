@@ -192,10 +192,10 @@ async def recover_expired(core: Core) -> int:
 async def give_back(core: Core, held: Held, reason: str, *, extra: Extra = NOTHING_EXTRA, delay_ms: int = 0) -> Applied:
     """End an attempt without a result: the run goes back to the queue, unless another attempt holds it already.
 
-    One that was lost too often (`services.losses`) ends as failed instead.
+    One that was lost too often (`services.losses`) ends as failed instead; one that waits meanwhile is not lost.
     """
     run = await runs.get(core.database, held.key) if reason in losses.LOSSES else None
-    error = None if run is None or run.cancelling else await losses.exhausted(core, run)
+    error = None if run is None or run.cancelling or run.waiting is not None else await losses.exhausted(core, run)
     command = Yield(reason, held.fence, delay_ms) if error is None else Finish(Status.FAILED, error, held.fence)
     return await apply(core, held.key, command, extra)
 
