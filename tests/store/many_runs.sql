@@ -41,6 +41,16 @@ SELECT '00000000-0000-0000-0000-000000000001', 'run-000042', n, n, 1700000000000
 FROM generate_series(1, 5000) AS n;
 
 INSERT INTO run_queue (project_id, run_id, route, available_at, lease_owner, lease_expires_at, fence)
+-- All are projected, but for the long one and what ended last.
+INSERT INTO run_projections (project_id, run_id, revision, generation, event_id, run_updated_at, state)
+SELECT project_id, run_id, 1, 1, 2, updated_at, '{}' FROM runs WHERE run_id < 'run-099990' OR status = 'running';
+INSERT INTO run_texts (project_id, run_id, document)
+SELECT project_id, run_id, to_tsvector('simple', run_id || ' everywhere seldom' || right(run_id, 3)) FROM run_projections;
+INSERT INTO run_calls (project_id, run_id, call_key, source, kind, at, success, duration_ms, model, input_tokens, output_tokens)
+SELECT r.project_id, r.run_id, 'llm:' || n, 'log', 'llm', r.created_at, true, 10, 'm', 10, 5
+FROM runs r JOIN run_projections p USING (project_id, run_id), generate_series(1, 2) AS n;
+UPDATE projection_progress SET ended_to = to_timestamp(1700000000 - 60);
+
 SELECT project_id, run_id, 'agent:' || agent_id, created_at,
        CASE WHEN status = 'running' THEN 'worker-' || substr(run_id, 7, 2) END,
        CASE WHEN status = 'running' THEN to_timestamp(1700000060) END,

@@ -25,7 +25,6 @@ from pydantic_ai.messages import (
     CustomEvent,
     FunctionToolResultEvent,
     ModelMessage,
-    ModelMessagesTypeAdapter,
     ModelResponse,
     OutputToolResultEvent,
     ToolCallPart,
@@ -42,6 +41,7 @@ from perdure.domain.closing import superseded
 from perdure.domain.past import ERROR_STEP, MODEL_STEP
 from perdure.execution import tool_steps
 from perdure.execution.emitter import ATTEMPT_LOST, MODEL_RETRY, Emitter
+from perdure.execution.model_meter import ModelMeter, load_response
 from perdure.execution.model_retry import RetryPolicy, retry_wait
 from perdure.execution.translate import ResponseTranslator, response_events, tool_result
 
@@ -101,30 +101,35 @@ class Durability(AbstractCapability[Any]):
             self._live = True
             response = await self._ask(request, key)
         else:
-            response = _load(recorded)
+            response = load_response(recorded)
         self._responses += 1
         record_durable_unit(executed=recorded is None)
         return response
 
     async def _ask(self, request: _Request, key: str) -> ModelResponse:
         """Asks the model until it answers, as often and as late as the provider wants, and records the response."""
+        meter = ModelMeter(self._run.clock, request.model)
         for attempt in count(1):
             await self.emitter.supersede(ATTEMPT_LOST)
             translator = ResponseTranslator(self._new_message_id(), self.emitter.fold.unused)
+            meter.sent()
             try:
                 response = await self._stream(request, translator)
             except Exception as error:
                 self.emitter.check()
+                meter.failed(error)
                 wait = retry_wait(error, attempt, self._policy)
                 if wait is None:
                     await self.emitter.end_open()
+                    await self.emitter.record(ERROR_STEP + key, meter.encode(None))
                     raise
                 await self.emitter.supersede(MODEL_RETRY)
                 await self._policy.sleep(wait)
             else:
+                meter.answered()
                 await self.emitter.emit(*translator.finish())
                 response = translator.renamed(response)
-                await self.emitter.record(key, ModelMessagesTypeAdapter.dump_json([response]))
+                await self.emitter.record(key, meter.encode(response))
                 return response
         raise AssertionError("unreachable")
 
@@ -292,9 +297,3 @@ def _can_stream(model: Model) -> bool:
     if isinstance(model, FunctionModel):
         return model.stream_function is not None
     return type(model).request_stream is not Model.request_stream
-
-
-def _load(recorded: bytes) -> ModelResponse:
-    [message] = ModelMessagesTypeAdapter.validate_json(recorded)
-    assert isinstance(message, ModelResponse)
-    return message

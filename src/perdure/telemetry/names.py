@@ -90,6 +90,8 @@ class LogLine(StrEnum):
         "A follower fell behind its buffer and reads the store (debug).",
         "event_id",
     )
+    PROJECTING_FAILED = "projecting.failed", "Keeping search and analytics current met an error; it is tried again."
+    PROJECTIONS_REBUILT = "projections.rebuilt", "All projections were made anew from the logs.", "runs"
 
     TRACING_ON = "tracing.on", "Spans are exported.", "exporter, endpoint"
     TRACING_PROTOCOL = "tracing.protocol", "The asked protocol is not supported; http/protobuf is used.", "asked"
@@ -208,6 +210,19 @@ class SpanName(StrEnum):
         return span
 
     RUN = (
+    SCHEDULE_FIRES = "perdure_schedule_fires_total", Kind.COUNTER, "Fires of schedules.", ("outcome",)
+    WEBHOOK_DELIVERIES = "perdure_webhook_deliveries_total", Kind.COUNTER, "Deliveries to webhooks.", ("outcome",)
+
+    RUNS_PROJECTED = (
+        "perdure_runs_projected_total",
+        Kind.COUNTER,
+        "Times that this process brought what a run is found and measured by to the end of its log.",
+    )
+    PROJECTION_LAG = (
+        "perdure_projection_lag_seconds",
+        Kind.GAUGE,
+        "Age of the last event of the live run that search and analytics are furthest behind with, else 0.",
+    )
         "run {kind}",
         "A whole run, from creation to its end; sent when it ends. Root of the run's trace.",
         "perdure.run.id, perdure.project.id, perdure.run.kind, perdure.run.target, perdure.run.attempt,"

@@ -125,5 +125,5 @@ async def test_streams_calls_tools_and_survives_what_providers_do() -> None:
     check_rules(log.lines)
     assert list(transcript(log.lines).values()) == ["Let me see.", "It is 42."]
     assert results(log.lines) == {"call_a": "42"}
-    assert recorded(log.lines) == ["model:1", "tool:call_a", "model:2"]
+    assert recorded(log.lines) == ["error:model:1", "model:1", "tool:call_a", "model:2"]
     assert provider.requests == 6
