@@ -10,8 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest_asyncio
+from structlog.testing import capture_logs
 
-from perdure.services import schedules
+from perdure.services import deadlines, lifecycle, schedules
 from perdure.store import schedules as store
 from tests.http.runs_app import Api, api
 from tests.store.harness import ManualClock
@@ -114,7 +115,7 @@ async def test_another_projects_schedule_is_not_there(timed: Timed) -> None:
 
 
 async def test_a_run_by_hand(timed: Timed) -> None:
-    at_work, made = timed.api, await timed.create(status="paused", max_runs=1, input={"a": 1})
+    at_work, made = timed.api, await timed.create(status="paused", max_runs=1, input={"a": 1}, config={"b": [2]})
     url = f"{SCHEDULES}/{made['id']}/runs"
     body = {"run_name": "now", "idempotency_key": "k-1"}
     first, again = await asyncio.gather(*(at_work.client.post(url, json=body) for _ in range(2)))
@@ -126,7 +127,11 @@ async def test_a_run_by_hand(timed: Timed) -> None:
     assert (run["kind"], run["target"], run["schedule_id"], run["trigger_kind"]) == (
         "task", "task:tidy", made["id"], "manual",
     )  # fmt: skip
-    assert (run["timeout_seconds"], run["input"]) == (3600, {"a": 1})
+    assert (run["timeout_seconds"], run["input"], run["config"]) == (3600, {"a": 1}, {"b": [2]})
+    assert (made["input"], made["config"]) == ({"a": 1}, {"b": [2]})
+    url_of_schedule = f"{SCHEDULES}/{made['id']}"
+    assert (await at_work.json("PATCH", url_of_schedule, {"config": None}))["input"] == {"a": 1}
+    assert (await timed.read(made))["config"] is None
     other = await at_work.json("POST", url, {**body, "idempotency_key": "k-2"})
     assert other["run_id"] != run["run_id"]
     assert (await timed.read(made))["run_count"] == 0
@@ -235,3 +240,61 @@ async def test_a_fire_that_cannot_be_says_why_and_stops_no_other(timed: Timed) -
     assert (await timed.read(gone))["last_error"]
     assert (await timed.read(fine))["run_count"] == 1
     assert await timed.fire() == 0
+
+
+async def test_what_the_clients_read(timed: Timed) -> None:
+    """The members of veryfront.md 1.10, in the types that its client insists on."""
+    target = {"kind": "agent", "id": "echo", "conversation_mode": "create_new"}
+    await timed.create(target=target, source_trigger_id="t-1", timeout_seconds=60)
+    (shown,) = (await timed.api.json("GET", f"{SCHEDULES}?status=active&source_trigger_id=t-1"))["schedules"]
+    asked = ("name", "status", "target", "definition_source", "source_trigger_id", "timeout_seconds")
+    assert {name: shown[name] for name in asked} == {
+        "name": "hourly", "status": "active", "target": target, "definition_source": "source",
+        "source_trigger_id": "t-1", "timeout_seconds": 60,
+    }  # fmt: skip
+    answer = await timed.api.client.post(
+        f"{SCHEDULES}/{shown['id']}/runs", json={"run_name": "now", "idempotency_key": "k"}
+    )
+    assert (answer.status_code, sorted(answer.json())) == (201, ["run_execution_id", "run_id", "schedule_id"])
+
+
+async def test_each_fire_is_told_once(timed: Timed) -> None:
+    await timed.create(concurrency="Forbid")
+    await timed.create(target={"kind": "agent", "id": "nobody"})
+    with capture_logs() as lines:
+        for _ in range(2):
+            timed.clock.now += 3_600_000
+            await asyncio.gather(*(schedules.fire_due(timed.api.core) for _ in range(3)))
+    told = [(line["event"], line["fire_at"]) for line in lines if line["event"].startswith("schedule.failed")]
+    assert told == [("schedule.failed", f"2030-01-01T{hour}:00:00+00:00") for hour in (13, 14)]
+    metrics = (await timed.api.client.get("/metrics")).text
+    for outcome, count in (("started", 1), ("skipped", 1), ("failed", 2)):
+        assert f'perdure_schedule_fires_total{{outcome="{outcome}"}} {count}.0' in metrics
+
+
+async def test_the_days_on_which_the_clocks_change(timed: Timed) -> None:
+    """Berlin, 2030: 31 March has no 02:30, 27 October has two; three servers look every ten minutes."""
+    made = await timed.create(cron="30 2 * * *", time_zone="Europe/Berlin")
+    for begin, fires in (
+        (datetime(2030, 3, 30, 22, tzinfo=UTC), ["2030-03-31T01:00"]),
+        (datetime(2030, 10, 26, 22, tzinfo=UTC), ["2030-10-27T00:30"]),
+    ):
+        timed.clock.now = int(begin.timestamp() * 1000)
+        await timed.fire()  # makes up for the long time without a server, once
+        before = (await timed.read(made))["run_count"]
+        for _ in range(6 * 10):
+            timed.clock.now += 600_000
+            await asyncio.gather(*(schedules.fire_due(timed.api.core) for _ in range(3)))
+        after = await timed.read(made)
+        assert (after["run_count"] - before, [after["last_fire_at"][:16]]) == (1, fires)
+
+
+async def test_a_run_that_takes_too_long(timed: Timed) -> None:
+    await timed.create(timeout_seconds=60)
+    await timed.fire(hours=1)
+    (run,) = await timed.runs()
+    assert await lifecycle.claim(timed.api.core, "worker", ["task:tidy"], 1, 3600)
+    timed.clock.now += 60_000
+    assert await deadlines.fail_overdue(timed.api.core) == 1
+    failed = await timed.api.json("GET", f"/runs/{run['run_id']}")
+    assert (failed["status"], failed["error"]["code"], failed["duration_ms"]) == ("failed", "TIMEOUT", 60_000)

@@ -8,21 +8,20 @@ from uuid import uuid4
 import pytest
 
 from perdure.domain.errors import InvalidRequest
+from perdure.domain.run import Kind
 from perdure.domain.schedule import (
     ScheduleSpec,
-    ScheduleTarget,
-    TargetKind,
-    TargetMode,
     check_spec,
     latest_fire,
     next_fire,
 )
+from perdure.domain.target import RunTarget, TargetMode
 
 BERLIN = "Europe/Berlin"
 
 
-def spec(cron: str, zone: str = "UTC", target: ScheduleTarget | None = None) -> ScheduleSpec:
-    return ScheduleSpec(cron, target or ScheduleTarget(TargetKind.TASK, "t"), 60, zone)
+def spec(cron: str, zone: str = "UTC", target: RunTarget | None = None) -> ScheduleSpec:
+    return ScheduleSpec(cron, target or RunTarget(Kind.TASK, "t"), 60, zone)
 
 
 def utc(text: str) -> datetime:
@@ -90,11 +89,11 @@ def test_zones_that_are_refused(zone: str) -> None:
 @pytest.mark.parametrize(
     "target",
     [
-        ScheduleTarget(TargetKind.TASK, "t", TargetMode.NONE),
-        ScheduleTarget(TargetKind.AGENT, "a", TargetMode.EXISTING),
-        ScheduleTarget(TargetKind.AGENT, "a", None, uuid4()),
+        RunTarget(Kind.TASK, "t", TargetMode.NONE),
+        RunTarget(Kind.AGENT, "a", TargetMode.EXISTING),
+        RunTarget(Kind.AGENT, "a", None, uuid4()),
     ],
 )
-def test_targets_that_are_refused(target: ScheduleTarget) -> None:
+def test_targets_that_are_refused(target: RunTarget) -> None:
     with pytest.raises(InvalidRequest):
         check_spec(spec("* * * * *", target=target))

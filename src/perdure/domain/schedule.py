@@ -20,6 +20,7 @@ from cronsim import CronSim, CronSimError
 
 from perdure.domain.errors import InvalidRequest, NotFound
 from perdure.domain.ids import ProjectId, RunId
+from perdure.domain.target import RunTarget, check_target
 
 ScheduleId = NewType("ScheduleId", UUID)
 
@@ -50,40 +51,16 @@ class Concurrency(StrEnum):
     REPLACE = "Replace"
 
 
-class TargetKind(StrEnum):
-    """What a schedule starts."""
-
-    TASK = "task"
-    WORKFLOW = "workflow"
-    AGENT = "agent"
-
-
-class TargetMode(StrEnum):
-    """Which conversation an agent's run writes to."""
-
-    CREATE_NEW = "create_new"
-    EXISTING = "existing"
-    NONE = "none"
-
-
-class ScheduleTarget(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a schedule starts, and for an agent in which conversation."""
-
-    kind: TargetKind
-    id: str
-    conversation_mode: TargetMode | None = None
-    conversation_id: UUID | None = None
-
-
 class ScheduleSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """When a schedule fires and what it starts; stored as JSON in `schedules.spec`."""
 
     cron: str
-    target: ScheduleTarget
+    target: RunTarget
     timeout_seconds: int
     time_zone: str = "UTC"
     concurrency: Concurrency = Concurrency.ALLOW
     input: dict[str, object] | None = None
+    config: dict[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +96,7 @@ def check_spec(spec: ScheduleSpec) -> None:
     """Refuse times that never come, unknown time zones, and a target that cannot be. Raises InvalidRequest."""
     _zone(spec.time_zone)
     next_fire(spec, datetime(2000, 1, 1, tzinfo=UTC))
-    target = spec.target
-    if target.kind is not TargetKind.AGENT and (target.conversation_mode or target.conversation_id):
-        raise InvalidRequest("Only an agent has a conversation: leave it out of `/target`.", pointer="/target")
-    if (target.conversation_mode is TargetMode.EXISTING) != (target.conversation_id is not None):
-        raise InvalidRequest(
-            'A `/target/conversation_id` goes with conversation_mode "existing", and only with it.',
-            pointer="/target/conversation_id",
-        )
+    check_target(spec.target, "/target")
 
 
 def next_fire(spec: ScheduleSpec, after: datetime) -> datetime:

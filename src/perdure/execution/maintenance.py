@@ -1,4 +1,4 @@
-"""What somebody must look after: lost workers, cancels that nobody answered, schedules, the queue's gauges.
+"""What somebody must look after: lost workers, cancels that nobody answered, deadlines, schedules, the queue's gauges.
 
 Every worker and server does it; each deed is a compare-and-set, so that several at once do no harm.
 """
@@ -70,6 +70,7 @@ class Maintenance:
         ended = await lifecycle.force_overdue_cancels(self._core, self._cancel_grace)
         if recovered or ended:
             self._log.warning(LogLine.RUNS_RECOVERED, expired_leases=recovered, overdue_cancels=ended)
+        await deadlines.fail_overdue(self._core)
         await schedules.fire_due(self._core)
         await input_requests.expire_due(self._core)
         if monotonic() - self._measured >= _MEASURE_SECONDS:

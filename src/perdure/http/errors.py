@@ -41,6 +41,7 @@ from perdure.domain.errors import (
     WorkerNotFound,
 )
 from perdure.domain.json_text import pointer_token
+from perdure.domain.webhook import SignatureRefused
 from perdure.http.json_schema import JsonSchema, integer, members, text
 
 REQUEST_ID: Final = "perdure.request_id"
@@ -66,6 +67,9 @@ _STATUSES: Final[Mapping[type[PerdureError], Mapped]] = MappingProxyType(
         InvalidRequest: Mapped(400),
         PayloadTooLarge: Mapped(413, "Send less at once."),
         NotAuthenticated: Mapped(401, "Send a valid API key or token.", (("WWW-Authenticate", "Bearer"),)),
+        SignatureRefused: Mapped(
+            401, "Sign with the webhook's secret, just now.", (("WWW-Authenticate", "Signature"),)
+        ),
         NotAllowed: Mapped(403, "Use a key or token that holds the scope which this route needs."),
         NotFound: Mapped(404),
         AgentNotFound: Mapped(404, "Start a worker that serves the agent, or send initial_status `running`."),

@@ -8,16 +8,12 @@ repeated by anybody. Of the fires that were missed while no server ran, the late
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-import msgspec
-
 from perdure.domain.errors import Conflict, PerdureError, RunNotFound, Unavailable
 from perdure.domain.ids import ProjectId, RunId, new_uuid
-from perdure.domain.run import Kind
 from perdure.domain.schedule import (
     Concurrency,
     Schedule,
@@ -25,19 +21,19 @@ from perdure.domain.schedule import (
     ScheduleNotFound,
     ScheduleSpec,
     ScheduleStatus,
-    TargetKind,
-    TargetMode,
     check_spec,
     latest_fire,
     next_fire,
 )
-from perdure.domain.stored_run import Origin, Run, RunSpec
+from perdure.domain.stored_run import Origin, Run
 from perdure.services import lifecycle
 from perdure.services import runs as run_service
 from perdure.services.core import Core
 from perdure.services.runs import RunRequest
+from perdure.services.triggered import Content, Occasion, run_request
 from perdure.store import schedules as store
 from perdure.store.runs import at
+from perdure.telemetry import LogLine, get_logger
 
 _AT_ONCE = 100
 
@@ -173,7 +169,22 @@ async def _fire(core: Core, schedule: Schedule, fire_at: datetime) -> None:
         raise
     except PerdureError as refused:
         error = refused.detail
-    await store.finish_fire(core.database, schedule, run_id, error, at(core.clock()))
+    if await store.finish_fire(core.database, schedule, run_id, error, at(core.clock())):
+        _say(core, schedule, fire_at, run_id, error)
+
+
+def _say(core: Core, schedule: Schedule, fire_at: datetime, run_id: RunId | None, error: str | None) -> None:
+    """One log line and one count for each fire, by the server that finished it."""
+    log = get_logger().bind(schedule_id=str(schedule.id), fire_at=fire_at.isoformat())
+    if error is not None:
+        core.metrics.schedule_fired("failed")
+        log.warning(LogLine.SCHEDULE_FAILED, error=error)
+    elif run_id is None:
+        core.metrics.schedule_fired("skipped")
+        log.info(LogLine.SCHEDULE_SKIPPED)
+    else:
+        core.metrics.schedule_fired("started")
+        log.info(LogLine.SCHEDULE_FIRED, run_id=run_id)
 
 
 async def _may_start(core: Core, schedule: Schedule) -> bool:
@@ -196,32 +207,17 @@ async def _start(core: Core, schedule: Schedule, request: RunRequest, fired_at: 
 
 
 def _request(schedule: Schedule, occasion: str, name: str, created_by: str | None) -> RunRequest:
-    target, spec = schedule.spec.target, schedule.spec
-    key = f"schedule:{schedule.id}:{occasion}"
-    agent = target.kind is TargetKind.AGENT
-    given = spec.input if spec.input is not None or not agent else {"messages": []}
-    return RunRequest(
-        kind=Kind(target.kind),
-        owner_kind="project",
-        owner_id=schedule.project_id,
-        fingerprint=hashlib.sha256(key.encode()).digest(),
-        agent_id=target.id if agent else None,
-        target=None if agent else f"{target.kind}:{target.id.removeprefix(f'{target.kind}:')}",
-        idempotency_key=key,
-        conversation_id=target.conversation_id,
-        new_conversation=agent and target.conversation_mode in (None, TargetMode.CREATE_NEW),
-        spec=RunSpec(
-            name=name,
-            workflow_id=target.id if target.kind is TargetKind.WORKFLOW else None,
-            timeout_seconds=spec.timeout_seconds,
-            origin=Origin(
-                trigger_kind="manual" if occasion.startswith("manual:") else "schedule",
-                trigger_id=schedule.source_trigger_id,
-                schedule_id=str(schedule.id),
-            ),
-        ),
-        input=None if given is None else msgspec.json.encode(given),
-        created_by=created_by,
+    spec = schedule.spec
+    origin = Origin(
+        trigger_kind="manual" if occasion.startswith("manual:") else "schedule",
+        trigger_id=schedule.source_trigger_id,
+        schedule_id=str(schedule.id),
+    )
+    return run_request(
+        schedule.project_id,
+        spec.target,
+        Occasion(f"schedule:{schedule.id}:{occasion}", name, origin, created_by),
+        Content(spec.input, spec.config, spec.timeout_seconds),
     )
 
 

@@ -75,9 +75,10 @@ async def claim_fire(
 
 async def finish_fire(
     database: Database, fired: Schedule, run_id: RunId | None, error: str | None, now: datetime
-) -> None:
-    """The fire's run exists, or there is none to be. Changes nothing where that was said before."""
-    await database.execute(_SQL["finish_fire"], fired.project_id, fired.id, fired.firing_at, run_id, error, now)
+) -> bool:
+    """The fire's run exists, or there is none to be; whether nobody said so before."""
+    values = (fired.project_id, fired.id, fired.firing_at, run_id, error, now)
+    return await database.fetchrow(_SQL["finish_fire"], *values) is not None
 
 
 async def note_run(database: Database, key: RunKey, schedule_id: ScheduleId, fired_at: datetime) -> None:

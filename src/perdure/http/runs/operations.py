@@ -15,6 +15,7 @@ from perdure.http.runs import (
     schedule_routes,
     snapshot_routes,
     token_routes,
+    webhook_routes,
     worker_routes,
 )
 
@@ -41,4 +42,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     snapshot_routes.SNAPSHOT,
     *agent_run_routes.OPERATIONS,
     *schedule_routes.SCHEDULE_OPERATIONS,
+    *webhook_routes.WEBHOOK_OPERATIONS,
 )

@@ -8,7 +8,8 @@ from msgspec import UNSET
 
 from perdure.domain.schedule import Schedule, ScheduleSpec
 from perdure.http.runs.mapping import iso
-from perdure.http.runs.schedule_schemas import ChangeBody, CreateBody, ScheduleView, TargetView
+from perdure.http.runs.schedule_schemas import ChangeBody, CreateBody, ScheduleView
+from perdure.http.runs.target_schemas import target_view
 from perdure.services.schedules import Wanted
 
 
@@ -21,6 +22,7 @@ def wanted(body: CreateBody) -> Wanted:
         time_zone=body.time_zone,
         concurrency=body.concurrency,
         input=body.input,
+        config=body.config,
     )
     return Wanted(body.name, body.status, spec, None if body.max_runs is None else int(body.max_runs))
 
@@ -35,6 +37,7 @@ def changed(known: Schedule, body: ChangeBody) -> Wanted:
         time_zone=old.time_zone if body.time_zone is UNSET else body.time_zone,
         concurrency=old.concurrency if body.concurrency is UNSET else body.concurrency,
         input=old.input if body.input is UNSET else body.input,
+        config=old.config if body.config is UNSET else body.config,
     )
     return Wanted(
         name=known.name if body.name is UNSET else body.name,
@@ -46,7 +49,7 @@ def changed(known: Schedule, body: ChangeBody) -> Wanted:
 
 def schedule_view(schedule: Schedule) -> ScheduleView:
     """A schedule as it is answered."""
-    spec, target = schedule.spec, schedule.spec.target
+    spec = schedule.spec
     return ScheduleView(
         id=str(schedule.id),
         project_id=str(schedule.project_id),
@@ -57,13 +60,9 @@ def schedule_view(schedule: Schedule) -> ScheduleView:
         concurrency=spec.concurrency,
         max_runs=schedule.max_runs,
         run_count=schedule.run_count,
-        target=TargetView(
-            target.kind,
-            target.id,
-            UNSET if target.conversation_mode is None else target.conversation_mode,
-            UNSET if target.conversation_id is None else target.conversation_id,
-        ),
+        target=target_view(spec.target),
         input=spec.input,
+        config=spec.config,
         definition_source=schedule.definition_source,
         source_trigger_id=schedule.source_trigger_id,
         timeout_seconds=spec.timeout_seconds,

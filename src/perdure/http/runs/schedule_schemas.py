@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from typing import Final
-from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from perdure.domain.run import Kind
 from perdure.domain.schedule import (
     MAX_CRON,
     MAX_ZONE,
     Concurrency,
     ScheduleStatus,
-    ScheduleTarget,
-    TargetKind,
-    TargetMode,
 )
+from perdure.domain.target import RunTarget
 from perdure.http.json_schema import JsonSchema, choice, free_object, integer, members, nullable, text, uuid
+from perdure.http.runs.target_schemas import TargetView, limit_schema, target_schema
 from perdure.http.schema_check import SchemaCheck
 
 DEFAULT_TIMEOUT_SECONDS: Final = 3600
-_LARGEST: Final = 2**31 - 1
+_KINDS: Final = (Kind.TASK, Kind.WORKFLOW, Kind.AGENT)
 _SETTABLE: Final = (ScheduleStatus.ACTIVE, ScheduleStatus.PAUSED)
 
 
@@ -30,12 +29,13 @@ class CreateBody(msgspec.Struct, frozen=True):
 
     name: str
     cron: str
-    target: ScheduleTarget
+    target: RunTarget
     time_zone: str = "UTC"
     concurrency: Concurrency = Concurrency.ALLOW
     max_runs: float | None = None
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     input: dict[str, object] | None = None
+    config: dict[str, object] | None = None
     status: ScheduleStatus = ScheduleStatus.ACTIVE
     source_trigger_id: str | None = None
 
@@ -45,12 +45,13 @@ class ChangeBody(msgspec.Struct, frozen=True):
 
     name: str | UnsetType = UNSET
     cron: str | UnsetType = UNSET
-    target: ScheduleTarget | UnsetType = UNSET
+    target: RunTarget | UnsetType = UNSET
     time_zone: str | UnsetType = UNSET
     concurrency: Concurrency | UnsetType = UNSET
     max_runs: float | UnsetType | None = UNSET
     timeout_seconds: float | UnsetType = UNSET
     input: dict[str, object] | UnsetType | None = UNSET
+    config: dict[str, object] | UnsetType | None = UNSET
     status: ScheduleStatus | UnsetType = UNSET
 
 
@@ -59,15 +60,6 @@ class TriggerBody(msgspec.Struct, frozen=True):
 
     run_name: str
     idempotency_key: str
-
-
-class TargetView(msgspec.Struct, frozen=True):
-    """What a schedule starts."""
-
-    kind: TargetKind
-    id: str
-    conversation_mode: TargetMode | UnsetType = UNSET
-    conversation_id: UUID | UnsetType = UNSET
 
 
 class ScheduleView(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +76,7 @@ class ScheduleView(msgspec.Struct, frozen=True, kw_only=True):
     run_count: int
     target: TargetView
     input: dict[str, object] | None
+    config: dict[str, object] | None
     definition_source: str
     source_trigger_id: str | None
     timeout_seconds: int
@@ -100,30 +93,17 @@ def _changeable() -> dict[str, JsonSchema]:
     return {
         "name": text(1, 200),
         "cron": text(9, MAX_CRON, description="Minute, hour, day of the month, month, weekday."),
-        "target": target_schema(closed=True),
+        "target": target_schema(*_KINDS, closed=True),
         "time_zone": text(1, MAX_ZONE, description="A name of the IANA database. UTC where it is not said."),
         "concurrency": choice(
             *Concurrency, description="What a fire does while earlier runs go on: start, start nothing, or cancel them."
         ),
-        "max_runs": nullable({**integer(1, description="It pauses after so many fires."), "maximum": _LARGEST}),
-        "timeout_seconds": {**integer(1), "maximum": _LARGEST},
+        "max_runs": nullable(limit_schema("It pauses after so many fires.")),
+        "timeout_seconds": limit_schema("A run that takes longer, from its start, fails with code TIMEOUT."),
         "input": nullable(free_object("The input of its runs.")),
+        "config": nullable(free_object("The config of its runs.")),
         "status": choice(*_SETTABLE),
     }
-
-
-def target_schema(*, closed: bool) -> JsonSchema:
-    """What a schedule starts."""
-    return members(
-        {
-            "kind": choice(*TargetKind),
-            "id": text(1, 200),
-            "conversation_mode": choice(*TargetMode),
-            "conversation_id": uuid(),
-        },
-        required=("kind", "id"),
-        closed=closed,
-    )
 
 
 def create_schema() -> JsonSchema:
@@ -161,8 +141,9 @@ def schedule_schema() -> JsonSchema:
         "concurrency": choice(*Concurrency),
         "max_runs": nullable(integer(1)),
         "run_count": integer(0, description="How many runs the clock started."),
-        "target": target_schema(closed=False),
+        "target": target_schema(*_KINDS, closed=False),
         "input": nullable(free_object()),
+        "config": nullable(free_object()),
         "definition_source": choice("manual", "source"),
         "source_trigger_id": nullable(text()),
         "timeout_seconds": integer(1),

@@ -125,7 +125,8 @@ WITH moved AS (
 ), wide AS (
     UPDATE runs r
     SET status = m.status,
-        started_at = CASE WHEN $20 THEN coalesce(r.started_at, $21::timestamptz) ELSE r.started_at END,
+        started_at = CASE WHEN $20 THEN coalesce(r.started_at, $21::timestamptz)
+                          WHEN r.completed_at IS NULL THEN r.started_at END, -- a run that had ended begins anew
         completed_at = CASE WHEN m.status IN ('completed', 'failed', 'cancelled') THEN $21::timestamptz END,
         error_code = CASE WHEN m.status IN ('failed', 'cancelled') THEN $22::text END,
         error_message = CASE WHEN m.status IN ('failed', 'cancelled') THEN $23::text END,

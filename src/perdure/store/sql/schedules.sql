@@ -27,10 +27,9 @@ DELETE FROM schedules WHERE project_id = $1 AND id = $2 RETURNING id;
 
 -- name: due_schedules
 -- System: the schedules of all projects that are to fire, and those whose fire was taken by a server and not finished.
-SELECT * FROM schedules
-WHERE next_fire_at <= $1 OR firing_at IS NOT NULL
-ORDER BY next_fire_at
-LIMIT $2;
+(SELECT * FROM schedules WHERE firing_at IS NOT NULL ORDER BY claimed_at LIMIT $2)
+UNION ALL
+(SELECT * FROM schedules WHERE firing_at IS NULL AND next_fire_at <= $1 ORDER BY next_fire_at LIMIT $2);
 
 -- name: claim_fire
 -- System: take a fire of a schedule; whoever comes second changes nothing.
@@ -47,7 +46,8 @@ SET firing_at = NULL, claimed_at = NULL, revision = revision + 1, updated_at = $
     run_count = run_count + CASE WHEN $4::text IS NULL THEN 0 ELSE 1 END,
     status = CASE WHEN $4 IS NOT NULL AND run_count + 1 >= max_runs THEN 'paused' ELSE status END,
     next_fire_at = CASE WHEN $4 IS NOT NULL AND run_count + 1 >= max_runs THEN NULL ELSE next_fire_at END
-WHERE project_id = $1 AND id = $2 AND firing_at = $3;
+WHERE project_id = $1 AND id = $2 AND firing_at = $3
+RETURNING id;
 
 -- name: note_run
 -- Note a run of a schedule of a project, and forget those that have ended.
