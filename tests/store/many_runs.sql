@@ -21,7 +21,6 @@ FROM (
     FROM generate_series(1, 100000) AS n
 ) made;
 UPDATE runs SET status = 'running', completed_at = NULL WHERE run_id = 'run-000042';
-UPDATE runs SET started_at = created_at, spec = '{"timeout_seconds":100000}' WHERE status = 'running';
 
 INSERT INTO run_head (project_id, run_id, status, executor, attempt, fence, latest_event_id, latest_external_sequence,
                       last_ts, waiting)
@@ -41,7 +40,6 @@ SELECT '00000000-0000-0000-0000-000000000001', 'run-000042', n, n, 1700000000000
        '[{"type":"A"}]'
 FROM generate_series(1, 5000) AS n;
 
-INSERT INTO run_queue (project_id, run_id, route, available_at, lease_owner, lease_expires_at, fence)
 -- All are projected, but for the long one and what ended last.
 INSERT INTO run_projections (project_id, run_id, revision, generation, event_id, run_updated_at, state)
 SELECT project_id, run_id, 1, 1, 2, updated_at, '{}' FROM runs WHERE run_id < 'run-099990' OR status = 'running';
@@ -52,20 +50,12 @@ SELECT r.project_id, r.run_id, 'llm:' || n, 'log', 'llm', r.created_at, true, 10
 FROM runs r JOIN run_projections p USING (project_id, run_id), generate_series(1, 2) AS n;
 UPDATE projection_progress SET ended_to = to_timestamp(1700000000 - 60);
 
+INSERT INTO run_queue (project_id, run_id, route, available_at, lease_owner, lease_expires_at, fence)
 SELECT project_id, run_id, 'agent:' || agent_id, created_at,
        CASE WHEN status = 'running' THEN 'worker-' || substr(run_id, 7, 2) END,
        CASE WHEN status = 'running' THEN to_timestamp(1700000060) END,
        CASE WHEN status = 'running' THEN 1 END
 FROM runs
 WHERE status IN ('pending', 'running');
-
--- 20,000 schedules: of each thousand one is due, and of each ten thousand one is being fired.
-INSERT INTO schedules (project_id, id, name, status, definition_source, spec, next_fire_at, firing_at, claimed_at,
-                       created_at, updated_at)
-SELECT '00000000-0000-0000-0000-000000000001', gen_random_uuid(), 's', 'active', 'manual', '{}',
-       to_timestamp(1700000000 + CASE WHEN n % 1000 = 1 THEN -n ELSE n END),
-       CASE WHEN n % 10000 = 2 THEN to_timestamp(1700000000) END,
-       CASE WHEN n % 10000 = 2 THEN to_timestamp(1700000000) END, now(), now()
-FROM generate_series(1, 20000) AS n;
 
 SET session_replication_role = DEFAULT;

@@ -42,12 +42,8 @@ class Metrics:
         self._followers = self._gauge(MetricName.FOLLOWERS)
         self._follower_lag = self._histogram(MetricName.FOLLOWER_LAG)
         self._follower_catch_ups = self._histogram(MetricName.FOLLOWER_CATCH_UPS)
-        self._schedule_fires = self._counter(MetricName.SCHEDULE_FIRES)
-        self._webhook_deliveries = self._counter(MetricName.WEBHOOK_DELIVERIES)
         self._runs_projected = self._counter(MetricName.RUNS_PROJECTED)
         self._projection_lag = self._gauge(MetricName.PROJECTION_LAG)
-        self._schedule_fires = self._counter(MetricName.SCHEDULE_FIRES)
-        self._webhook_deliveries = self._counter(MetricName.WEBHOOK_DELIVERIES)
         self._runs = self._gauge(MetricName.RUNS)
         self._http_requests = self._counter(MetricName.HTTP_REQUESTS)
         self._http_latency = self._histogram(MetricName.HTTP_LATENCY)
@@ -118,16 +114,6 @@ class Metrics:
         """A follower that was behind is live again after `seconds`."""
         self._follower_catch_ups.observe(seconds)
 
-    # ── what starts runs by itself ──
-
-    def schedule_fired(self, outcome: str) -> None:
-        """This process finished a fire. `outcome`: started, skipped or failed."""
-        self._schedule_fires.labels(outcome).inc()
-
-    def webhook_delivered(self, outcome: str) -> None:
-        """A delivery came. `outcome`: started, duplicate, filtered, paused, failed or refused."""
-        self._webhook_deliveries.labels(outcome).inc()
-
     # ── projections ──
 
     def runs_projected(self, count: int) -> None:
@@ -137,16 +123,6 @@ class Metrics:
     def projection_lag(self, seconds: float) -> None:
         """The last event of the live run that is furthest behind is this old."""
         self._projection_lag.set(seconds)
-
-    # ── what starts runs by itself ──
-
-    def schedule_fired(self, outcome: str) -> None:
-        """This process finished a fire. `outcome`: started, skipped or failed."""
-        self._schedule_fires.labels(outcome).inc()
-
-    def webhook_delivered(self, outcome: str) -> None:
-        """A delivery came. `outcome`: started, duplicate, filtered, paused, failed or refused."""
-        self._webhook_deliveries.labels(outcome).inc()
 
     # ── the whole ──
 

@@ -61,19 +61,8 @@ class LogLine(StrEnum):
     RUN_FAILED = "run.failed", "An agent or function raised; its run fails.", ""
     RUN_RETRIED = "run.retried", "An attempt ended without a result, and another follows.", "reason"
     RUN_HANDED_BACK = "run.handed_back", "A draining worker gave its run back to the queue.", "reason"
-    RUN_TIMED_OUT = "run.timed_out", "A run took longer than its timeout_seconds; it failed.", "run_id"
     RUN_CANCELLING = "run.cancelling", "A run's worker, if it has one, was told to cancel it.", "run_id"
     STEP_REPLAYED = "step.replayed", "A recorded step was taken from the log (debug).", "step"
-
-    SCHEDULE_FIRED = "schedule.fired", "A schedule's fire started a run.", "schedule_id, fire_at, run_id"
-    SCHEDULE_SKIPPED = (
-        "schedule.skipped",
-        "A schedule's fire started nothing: its concurrency is Forbid, and an earlier run goes on.",
-        "schedule_id, fire_at",
-    )
-    SCHEDULE_FAILED = "schedule.failed", "A schedule's fire could not start its run.", "schedule_id, fire_at, error"
-    WEBHOOK_DELIVERED = "webhook.delivered", "A delivery to a webhook has a run.", "webhook_id, run_id, duplicate"
-    WEBHOOK_FAILED = "webhook.failed", "A delivery to a webhook could not start its run.", "webhook_id, error"
 
     WORKER_STARTED = "worker.started", "A worker begins to claim.", "worker_id, concurrency, targets"
     WORKER_DRAINING = "worker.draining", "A worker claims nothing more and finishes what it has.", "worker_id, runs"
@@ -90,6 +79,8 @@ class LogLine(StrEnum):
         "Runs of lost workers went back to the queue, or cancels that no worker answered were carried out.",
         "expired_leases, overdue_cancels",
     )
+    PROJECTING_FAILED = "projecting.failed", "Keeping search and analytics current met an error; it is tried again."
+    PROJECTIONS_REBUILT = "projections.rebuilt", "All projections were made anew from the logs.", "runs"
     MAINTENANCE_FAILED = "maintenance.failed", "Looking after the queue met an error; it is tried again."
     LEASE_LOST = "lease.lost", "A worker found that its lease is gone, and dropped its attempt.", "fence"
     LEASE_EXPIRED = "lease.expired", "A lease expired; the run can be claimed again.", "run_id, fence"
@@ -101,8 +92,6 @@ class LogLine(StrEnum):
         "A follower fell behind its buffer and reads the store (debug).",
         "event_id",
     )
-    PROJECTING_FAILED = "projecting.failed", "Keeping search and analytics current met an error; it is tried again."
-    PROJECTIONS_REBUILT = "projections.rebuilt", "All projections were made anew from the logs.", "runs"
 
     TRACING_ON = "tracing.on", "Spans are exported.", "exporter, endpoint"
     TRACING_PROTOCOL = "tracing.protocol", "The asked protocol is not supported; http/protobuf is used.", "asked"
@@ -195,9 +184,16 @@ class MetricName(Enum):
         _FAST,
     )
 
-    SCHEDULE_FIRES = "perdure_schedule_fires_total", Kind.COUNTER, "Fires of schedules.", ("outcome",)
-    WEBHOOK_DELIVERIES = "perdure_webhook_deliveries_total", Kind.COUNTER, "Deliveries to webhooks.", ("outcome",)
-
+    RUNS_PROJECTED = (
+        "perdure_runs_projected_total",
+        Kind.COUNTER,
+        "Times that this process brought what a run is found and measured by to the end of its log.",
+    )
+    PROJECTION_LAG = (
+        "perdure_projection_lag_seconds",
+        Kind.GAUGE,
+        "Age of the last event of the live run that search and analytics are furthest behind with, else 0.",
+    )
     RUNS = "perdure_runs", Kind.GAUGE, "Runs in the database by status.", ("status",)
     HTTP_REQUESTS = "perdure_http_requests_total", Kind.COUNTER, "Answered requests.", ("method", "route", "status")
     HTTP_LATENCY = (
@@ -224,19 +220,6 @@ class SpanName(StrEnum):
         return span
 
     RUN = (
-    SCHEDULE_FIRES = "perdure_schedule_fires_total", Kind.COUNTER, "Fires of schedules.", ("outcome",)
-    WEBHOOK_DELIVERIES = "perdure_webhook_deliveries_total", Kind.COUNTER, "Deliveries to webhooks.", ("outcome",)
-
-    RUNS_PROJECTED = (
-        "perdure_runs_projected_total",
-        Kind.COUNTER,
-        "Times that this process brought what a run is found and measured by to the end of its log.",
-    )
-    PROJECTION_LAG = (
-        "perdure_projection_lag_seconds",
-        Kind.GAUGE,
-        "Age of the last event of the live run that search and analytics are furthest behind with, else 0.",
-    )
         "run {kind}",
         "A whole run, from creation to its end; sent when it ends. Root of the run's trace.",
         "perdure.run.id, perdure.project.id, perdure.run.kind, perdure.run.target, perdure.run.attempt,"
