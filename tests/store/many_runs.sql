@@ -21,6 +21,7 @@ FROM (
     FROM generate_series(1, 100000) AS n
 ) made;
 UPDATE runs SET status = 'running', completed_at = NULL WHERE run_id = 'run-000042';
+UPDATE runs SET started_at = created_at, spec = '{"timeout_seconds":100000}' WHERE status = 'running';
 
 INSERT INTO run_head (project_id, run_id, status, executor, attempt, fence, latest_event_id, latest_external_sequence,
                       last_ts, waiting)
@@ -57,5 +58,14 @@ SELECT project_id, run_id, 'agent:' || agent_id, created_at,
        CASE WHEN status = 'running' THEN 1 END
 FROM runs
 WHERE status IN ('pending', 'running');
+
+-- 20,000 schedules: of each thousand one is due, and of each ten thousand one is being fired.
+INSERT INTO schedules (project_id, id, name, status, definition_source, spec, next_fire_at, firing_at, claimed_at,
+                       created_at, updated_at)
+SELECT '00000000-0000-0000-0000-000000000001', gen_random_uuid(), 's', 'active', 'manual', '{}',
+       to_timestamp(1700000000 + CASE WHEN n % 1000 = 1 THEN -n ELSE n END),
+       CASE WHEN n % 10000 = 2 THEN to_timestamp(1700000000) END,
+       CASE WHEN n % 10000 = 2 THEN to_timestamp(1700000000) END, now(), now()
+FROM generate_series(1, 20000) AS n;
 
 SET session_replication_role = DEFAULT;

@@ -23,7 +23,7 @@ from tests.store.harness import PROJECT, START_MS, WAIT_SECONDS, copied_database
 QUERIES = queries.load_all()
 FILL = Path(__file__).with_name("many_runs.sql")
 FOLLOWED = RunKey(PROJECT, RunId("run-000042"))
-GUARDED = frozenset({"runs", "run_head", "run_events", "run_queue"})
+GUARDED = frozenset({"runs", "run_head", "run_events", "run_queue", "schedules"})
 NOW = datetime.fromtimestamp(START_MS / 1000, UTC)
 PROJECTIONS = frozenset({"run_projections", "run_texts", "run_calls"})
 
@@ -124,6 +124,9 @@ HOT = [
     Hot("run_queue", "renew_leases", ["worker-07", NOW], frozenset({"run_queue_owners"}), 300),
     Hot("run_queue", "expired_leases", [NOW, 500], frozenset({"run_queue_leases"}), 20),
     Hot("run_queue", "overdue_cancels", [NOW, 500], frozenset({"run_queue_cancels"}), 20),
+    Hot("schedules", "due_schedules", [NOW, 100], frozenset({"schedules_due", "schedules_firing"}), 120),
+    Hot("deadlines", "overdue_runs", [START_MS / 1000, 500], frozenset({"runs_deadline"}), 20),
+    Hot("deadlines", "overdue_runs", [START_MS / 1000 + 1000, 500], frozenset({"runs_deadline"}), 40),
     listed("runs_newest"),
     listed("runs_newest", created_at=LATE, run_id="run-001234"),
     listed("runs_by_status", status="failed"),

@@ -1,4 +1,4 @@
-"""What somebody must look after: lost workers, cancels that nobody answered, schedules, the queue's gauges.
+"""What somebody must look after: lost workers, cancels that nobody answered, deadlines, schedules, the queue's gauges.
 
 Every worker and server does it; each deed is a compare-and-set, so that several at once do no harm.
 """
@@ -11,7 +11,7 @@ from time import monotonic
 
 from perdure.domain.errors import Unavailable
 from perdure.execution.projector import Projecting
-from perdure.services import input_requests, lifecycle, queue, schedules
+from perdure.services import deadlines, input_requests, lifecycle, queue, schedules
 from perdure.services.core import Core
 from perdure.telemetry import LogLine, get_logger
 
@@ -70,6 +70,7 @@ class Maintenance:
         ended = await lifecycle.force_overdue_cancels(self._core, self._cancel_grace)
         if recovered or ended:
             self._log.warning(LogLine.RUNS_RECOVERED, expired_leases=recovered, overdue_cancels=ended)
+        await deadlines.fail_overdue(self._core)
         await schedules.fire_due(self._core)
         await input_requests.expire_due(self._core)
         if monotonic() - self._measured >= _MEASURE_SECONDS:

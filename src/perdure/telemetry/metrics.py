@@ -42,6 +42,8 @@ class Metrics:
         self._followers = self._gauge(MetricName.FOLLOWERS)
         self._follower_lag = self._histogram(MetricName.FOLLOWER_LAG)
         self._follower_catch_ups = self._histogram(MetricName.FOLLOWER_CATCH_UPS)
+        self._schedule_fires = self._counter(MetricName.SCHEDULE_FIRES)
+        self._webhook_deliveries = self._counter(MetricName.WEBHOOK_DELIVERIES)
         self._runs_projected = self._counter(MetricName.RUNS_PROJECTED)
         self._projection_lag = self._gauge(MetricName.PROJECTION_LAG)
         self._runs = self._gauge(MetricName.RUNS)
@@ -113,6 +115,16 @@ class Metrics:
     def follower_caught_up(self, seconds: float) -> None:
         """A follower that was behind is live again after `seconds`."""
         self._follower_catch_ups.observe(seconds)
+
+    # ── what starts runs by itself ──
+
+    def schedule_fired(self, outcome: str) -> None:
+        """This process finished a fire. `outcome`: started, skipped or failed."""
+        self._schedule_fires.labels(outcome).inc()
+
+    def webhook_delivered(self, outcome: str) -> None:
+        """A delivery came. `outcome`: started, duplicate, filtered, paused, failed or refused."""
+        self._webhook_deliveries.labels(outcome).inc()
 
     # ── projections ──
 

@@ -61,8 +61,19 @@ class LogLine(StrEnum):
     RUN_FAILED = "run.failed", "An agent or function raised; its run fails.", ""
     RUN_RETRIED = "run.retried", "An attempt ended without a result, and another follows.", "reason"
     RUN_HANDED_BACK = "run.handed_back", "A draining worker gave its run back to the queue.", "reason"
+    RUN_TIMED_OUT = "run.timed_out", "A run took longer than its timeout_seconds; it failed.", "run_id"
     RUN_CANCELLING = "run.cancelling", "A run's worker, if it has one, was told to cancel it.", "run_id"
     STEP_REPLAYED = "step.replayed", "A recorded step was taken from the log (debug).", "step"
+
+    SCHEDULE_FIRED = "schedule.fired", "A schedule's fire started a run.", "schedule_id, fire_at, run_id"
+    SCHEDULE_SKIPPED = (
+        "schedule.skipped",
+        "A schedule's fire started nothing: its concurrency is Forbid, and an earlier run goes on.",
+        "schedule_id, fire_at",
+    )
+    SCHEDULE_FAILED = "schedule.failed", "A schedule's fire could not start its run.", "schedule_id, fire_at, error"
+    WEBHOOK_DELIVERED = "webhook.delivered", "A delivery to a webhook has a run.", "webhook_id, run_id, duplicate"
+    WEBHOOK_FAILED = "webhook.failed", "A delivery to a webhook could not start its run.", "webhook_id, error"
 
     WORKER_STARTED = "worker.started", "A worker begins to claim.", "worker_id, concurrency, targets"
     WORKER_DRAINING = "worker.draining", "A worker claims nothing more and finishes what it has.", "worker_id, runs"
@@ -183,6 +194,9 @@ class MetricName(Enum):
         (),
         _FAST,
     )
+
+    SCHEDULE_FIRES = "perdure_schedule_fires_total", Kind.COUNTER, "Fires of schedules.", ("outcome",)
+    WEBHOOK_DELIVERIES = "perdure_webhook_deliveries_total", Kind.COUNTER, "Deliveries to webhooks.", ("outcome",)
 
     RUNS_PROJECTED = (
         "perdure_runs_projected_total",
