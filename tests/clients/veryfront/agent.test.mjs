@@ -18,7 +18,7 @@ import {
   recoverConversationRunAppendFailure,
 } from "veryfront/agent";
 import { createRunsClient } from "veryfront/runs";
-import { api, call, eventsOf, eventually, newConversation, newId, projectId, text } from "./perdure.mjs";
+import { api, call, eventsOf, eventually, newConversation, newId, projectId, text, waitingRun } from "./perdure.mjs";
 
 const client = createRunsClient({ ...api, projectReference: projectId, retry: { maxRetries: 0 } });
 const agentId = "elsewhere";
@@ -305,21 +305,8 @@ test("a child tells its parent how it gets on, and is cancelled with it", async 
 });
 
 test("a run that waits for a person says so in both vocabularies, and takes no events", async () => {
-  const made = await call("POST", "/runs", {
-    kind: "agent",
-    owner: { kind: "project", id: projectId },
-    conversation_mode: "create_new",
-    request: {
-      mode: "agent",
-      agent_id: "demo",
-      input: {
-        messages: [{ role: "user", content: "Send a mail." }],
-        context: { project_id: null, branch_id: null },
-      },
-    },
-  });
-  const run = { conversationId: made.conversation_id, runId: made.run.run_id };
-  await eventually(async () => (await client.get(run.runId)).status === "waiting", "the agent asks");
+  const { conversation_id: conversationId, run: canonical } = await waitingRun();
+  const run = { conversationId, runId: canonical.run_id };
   const waiting = await getConversationRun({ ...api, ...run });
   assert.equal(waiting.status, "waiting_for_tool");
   assert.equal(waiting.waitingToolName, "send_email");

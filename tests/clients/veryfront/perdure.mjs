@@ -71,3 +71,20 @@ export const text = (number) => ({
   contentId: "c",
   delta: `word ${number} `,
 });
+
+/** The answer to starting the demo agent, which waits by now until somebody approves its mail. */
+export async function waitingRun() {
+  const made = await call("POST", "/runs", {
+    kind: "agent",
+    owner: { kind: "project", id: projectId },
+    conversation_mode: "create_new",
+    public_id: newId(),
+    request: {
+      mode: "agent",
+      agent_id: "demo",
+      input: { messages: [{ role: "user", content: "Send a mail." }], context: { project_id: null, branch_id: null } },
+    },
+  });
+  await eventually(async () => (await call("GET", `/runs/${made.run.run_id}`)).status === "waiting", "the agent asks");
+  return made;
+}

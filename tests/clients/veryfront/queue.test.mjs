@@ -4,14 +4,13 @@ import { after, before, test } from "node:test";
 import {
   appendConversationRunEvents,
   createConversationAgentRun,
-  createConversationRunChunkMirror,
   createConversationRunEventQueueController,
   finalizeConversationAgentRun,
   getConversationRun,
   resyncConversationRunAppendCursor,
 } from "veryfront/agent";
 import { createRunsClient } from "veryfront/runs";
-import { api, authToken, call, eventsOf, eventually, newConversation, newId, restartServer, text } from "./perdure.mjs";
+import { api, authToken, call, eventsOf, eventually, newConversation, newId, text } from "./perdure.mjs";
 import { random, startProxy } from "./proxy.mjs";
 
 const client = createRunsClient({ ...api, retry: { maxRetries: 0 } });
@@ -241,44 +240,4 @@ test("an event over the limit is split or shortened by the client, and taken", a
   const whole = events.filter(({ type }) => type === "TEXT_MESSAGE_CONTENT").map(({ delta }) => delta).join("");
   assert.equal(whole, long);
   assert.equal(events.at(-1).type, "TOOL_CALL_RESULT");
-});
-
-test("a mirror outlives the death of the server in the middle of its events", async () => {
-  await fresh();
-  const chance = random(11);
-  proxy.fate = (request) => (isAppend(request) && chance() < 0.2 ? "lose answer" : "pass");
-  const retries = [];
-  const mirror = createConversationRunChunkMirror({
-    apiUrl: proxy.url,
-    authToken,
-    conversationId: run.conversationId,
-    runId: run.runId,
-    latestEventId: run.latestEventId,
-    latestExternalEventSequence: run.latestExternalEventSequence,
-    flushDelayMs: 5,
-    getRetryDelayMs: () => 50,
-    onRetryScheduled: ({ errorMessage }) => retries.push(errorMessage),
-    onStopped: ({ disableReason }) => assert.fail(`the mirror has stopped: ${disableReason}`),
-  });
-  let writing = true;
-  const death = restartServer().finally(() => {
-    writing = false;
-  });
-  await mirror.handleChunk({ type: "text-start", id: "c", messageId: "m" });
-  let words = 0;
-  while (writing || words < 300) {
-    await mirror.handleChunk({ type: "text-delta", id: "c", messageId: "m", delta: `${words} ` });
-    words += 1;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  await mirror.handleChunk({ type: "text-end", id: "c", messageId: "m" });
-  await death;
-  await eventually(async () => (await mirror.flush()).pendingEventCount === 0, "all is mirrored");
-  mirror.dispose();
-  assert.ok(retries.length > 0, "the server was away for a while");
-  const events = await stored();
-  assert.equal(events[0].type, "TEXT_MESSAGE_START");
-  assert.equal(events.at(-1).type, "TEXT_MESSAGE_END");
-  const said = events.slice(1, -1).map(({ delta }) => delta);
-  assert.deepEqual(said, Array.from({ length: words }, (_, number) => `${number} `));
 });

@@ -19,19 +19,9 @@ import {
 } from "veryfront/agent";
 import { createDurableRunCanaryApiClient } from "veryfront/eval/agent-service";
 import { createRunsClient } from "veryfront/runs";
-import {
-  api,
-  authToken,
-  call,
-  eventsOf,
-  eventually,
-  newConversation,
-  newId,
-  projectId,
-  restartServer,
-  text,
-} from "./perdure.mjs";
-import { startProxy } from "./proxy.mjs";
+import { api, authToken, call, eventsOf, eventually, newConversation } from "./perdure.mjs";
+import { newId, projectId, restartServer, text, waitingRun } from "./perdure.mjs";
+import { random, startProxy } from "./proxy.mjs";
 import { kinds, reader, said } from "./reader.mjs";
 
 const client = createRunsClient({ ...api, projectReference: projectId, retry: { maxRetries: 0 } });
@@ -71,26 +61,13 @@ async function fresh(more = {}) {
 const queue = (run, more = {}) =>
   createConversationRunEventQueueController({ ...through, ...run, maxEventsPerBatch: 24, ...more });
 
-/** A run of the demo agent, which waits until somebody approves its mail. */
+/** A run that waits for an approval, and how it is given. */
 async function waiting() {
-  const made = await call("POST", "/runs", {
-    kind: "agent",
-    owner: { kind: "project", id: projectId },
-    conversation_mode: "create_new",
-    request: {
-      mode: "agent",
-      agent_id: "demo",
-      input: { messages: [{ role: "user", content: "Send a mail." }], context: { project_id: null, branch_id: null } },
-    },
-  });
-  const run = { conversationId: made.conversation_id, runId: made.run.run_id };
-  let projection;
-  await eventually(async () => {
-    projection = await getConversationRun({ ...api, ...run });
-    return projection.status === "waiting_for_tool";
-  }, "the agent asks");
+  const { conversation_id: conversationId, run } = await waitingRun();
+  const projection = await getConversationRun({ ...api, conversationId, runId: run.run_id });
+  assert.equal(projection.status, "waiting_for_tool");
   const approval = { type: "approval", tool_call_id: projection.waitingToolCallId, approved: true };
-  return { ...projection, resume: () => call("POST", `/runs/${run.runId}/resume`, approval) };
+  return { ...projection, resume: () => call("POST", `/runs/${run.run_id}/resume`, approval) };
 }
 
 for (const fate of [500, 503, 429, "hide answer"]) {
@@ -196,9 +173,7 @@ test("a run that waits stops its writer, whatever the cursor, and its monitor go
     ...through,
     ...run,
     pollIntervalMs: 20,
-    onTerminal: (state) => {
-      end = state;
-    },
+    onTerminal: (state) => (end = state),
     onPollError: (error) => errors.push(error),
   });
   await eventually(() => errors.length === 3 && proxy.seen.length > 5, "the monitor bears three failures");
@@ -378,6 +353,8 @@ test("the canary's two phases, each of which is sent more than once", async () =
 for (const how of ["kill", "stop"]) {
   test(`the server restarts (${how}) between a mirror, its reader and a monitor: nothing is lost or doubled`, async () => {
     const run = await fresh();
+    const chance = random(11);
+    proxy.fate = (request) => (isAppend(request) && chance() < 0.2 ? "lose answer" : "pass");
     const followed = reader(run, proxy.url).follow();
     let end;
     const monitored = monitorConversationRunStatus({
