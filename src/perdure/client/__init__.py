@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from perdure.client.client import DEFAULT_URL, Client
+from perdure.client.conversation_models import (
+    Conversation,
+    ConversationMessage,
+    InputRequest,
+    InputResponse,
+    Snapshot,
+    SnapshotEvent,
+)
 from perdure.client.errors import ApiError, ClientError, UnexpectedAnswer, Unreachable
 from perdure.client.models import (
     Accepted,
@@ -24,7 +32,9 @@ from perdure.client.models import (
     Waiting,
 )
 from perdure.client.retry import NO_RETRY, RetryPolicy
+from perdure.client.schedules import Schedule, TriggeredRun
 from perdure.client.stream import Interruption
+from perdure.client.workers import ClaimedRun, HeldRun, RequestSnapshot, Worker
 
 __all__ = [
     "DEFAULT_URL",
@@ -33,24 +43,36 @@ __all__ = [
     "ApiError",
     "Appended",
     "CancelledRun",
+    "ClaimedRun",
     "Client",
     "ClientError",
     "CompletedRun",
+    "Conversation",
+    "ConversationMessage",
     "ConversationRun",
     "CreatedRun",
     "Event",
+    "HeldRun",
+    "InputRequest",
+    "InputResponse",
     "Interruption",
     "Key",
     "NewKey",
     "OpenCall",
     "Page",
     "Project",
+    "RequestSnapshot",
     "RestartedRun",
     "RetryPolicy",
     "Run",
     "RunError",
     "RunStatus",
+    "Schedule",
+    "Snapshot",
+    "SnapshotEvent",
+    "TriggeredRun",
     "UnexpectedAnswer",
     "Unreachable",
     "Waiting",
+    "Worker",
 ]

@@ -8,10 +8,13 @@ from typing import Final, Self
 import httpx
 
 from perdure.client.conversations import Conversations
+from perdure.client.input_requests import InputRequests
 from perdure.client.projects import Keys, Projects
 from perdure.client.retry import RetryPolicy
 from perdure.client.runs import Runs
+from perdure.client.schedules import Schedules
 from perdure.client.transport import Transport, http_client
+from perdure.client.workers import Workers
 
 DEFAULT_URL: Final = "http://127.0.0.1:4000"
 
@@ -44,6 +47,9 @@ class Client:
         self.keys = Keys(calls)
         self.runs = Runs(calls, self.projects)
         self.conversations = Conversations(calls)
+        self.inputs = InputRequests(calls)
+        self.schedules = Schedules(calls, self.projects)
+        self.workers = Workers(calls, self.projects)
 
     async def aclose(self) -> None:
         """Close the connections."""

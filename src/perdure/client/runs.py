@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import uuid4
 
+from perdure.client.conversations import FENCE_HEADER
 from perdure.client.models import (
     Accepted,
     CancelledRun,
@@ -156,15 +157,20 @@ class Runs:
         metadata: Mapping[str, Any] | None = None,
         error_code: str | None = None,
         error_message: str | None = None,
+        fence: int | None = None,
     ) -> CompletedRun:
-        """End a run that the caller executes. The first end counts; another one changes nothing."""
+        """End a run that the caller executes. The first end counts; another one changes nothing.
+
+        `fence` is that of an external worker's claim: nothing happens once another worker has the run.
+        """
         body = {
             "status": status,
             "metadata": metadata,
             "terminal_error_code": error_code,
             "terminal_error_message": error_message,
         }
-        call = Call("POST", url_of("runs", run_id, "complete"), repeatable=True, body=body)
+        headers = {} if fence is None else {FENCE_HEADER: str(fence)}
+        call = Call("POST", url_of("runs", run_id, "complete"), repeatable=True, body=body, headers=headers)
         return await self._transport.call(call, CompletedRun)
 
     async def resume(self, run_id: str, tool_call_id: str, result: Any, *, is_error: bool = False) -> Accepted:

@@ -31,7 +31,7 @@ class Call:
     `repeatable` says that the server does it once however often it is asked.
     """
 
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     url: str
     repeatable: bool
     query: Query = field(default_factory=dict)
@@ -71,6 +71,12 @@ class Transport:
         Raises ApiError, Unreachable, UnexpectedAnswer.
         """
         return _read(call, await self._answered(call), answer)
+
+    async def done(self, call: Call) -> None:
+        """Make a call of whose answer nothing is needed. Raises ApiError, Unreachable."""
+        response = await self._answered(call)
+        if response.status_code >= 400:
+            raise api_error(response)
 
     async def once(self, call: Call, answer: type[T]) -> T:
         """Make the call once. Raises ApiError, UnexpectedAnswer, and httpx.TransportError as it comes."""
