@@ -19,7 +19,6 @@ from uuid import UUID
 
 import msgspec
 
-from perdure.domain.agent_state import INPUT_REQUEST_EVENT
 from perdure.domain.errors import Conflict, NotFound, RunIsTerminal
 from perdure.domain.event import custom, line_of
 from perdure.domain.ids import ConversationId, ProjectId, RunId, RunKey, new_uuid
@@ -234,7 +233,7 @@ async def _settle(core: Core, done: InputRequest, now: int) -> bool:
 
 
 def _event(action: str, request: InputRequest) -> str:
-    return line_of(custom(INPUT_REQUEST_EVENT, {"action": action, "inputRequest": told(request)}))
+    return line_of(custom("veryfront.input_request.lifecycle", {"action": action, "inputRequest": told(request)}))
 
 
 def _announce(core: Core, request: InputRequest) -> None:

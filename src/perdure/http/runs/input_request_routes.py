@@ -114,12 +114,13 @@ CREATE: Final = Operation(
     summary="Ask for input",
     description=(
         "Puts a form before somebody, for a tool call of a run. The run's log tells it as the CUSTOM event "
-        "`veryfront.input_request.lifecycle`, and again when it is settled, as long as the run takes events."
+        "`veryfront.input_request.lifecycle`, and again when it is settled. A run that has ended asks nothing (409), "
+        "and its end cancels what is open."
     ),
     scope=Scope.RUNS_WRITE,
     body=Body(create_input_request_schema()),
     answers={201: Answer("The input request.", input_request_schema())},
-    problems=(404, 413),
+    problems=(404, 409, 413),
 )
 
 LIST: Final = Operation(
