@@ -10,7 +10,7 @@ import gc
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from importlib.metadata import version
@@ -26,6 +26,7 @@ from perdure.execution.executor import Executor
 from perdure.execution.kinds.resolve import Resolver
 from perdure.execution.loading import load_app
 from perdure.execution.maintenance import Maintenance
+from perdure.execution.push import PushRuntimes
 from perdure.execution.registry import App, combine
 from perdure.execution.worker import WorkerOptions
 from perdure.http.application import create_app
@@ -35,6 +36,7 @@ from perdure.ledger.hub import Hub
 from perdure.ledger.notify import CHANNELS, LOG_CHANNEL, Notifier, Router, run_item, run_of
 from perdure.services.authentication import Authenticator
 from perdure.services.core import Core
+from perdure.services.egress import Egress
 from perdure.services.health import Health
 from perdure.services.keys import ensure_bootstrap_key
 from perdure.services.projects import ensure_default_project
@@ -65,7 +67,12 @@ def wall_clock() -> int:
 
 @asynccontextmanager
 async def open_core(
-    dsn: str, *, pool_size: int = 10, follower_room: int = 4 * 1024 * 1024, clock: Clock = wall_clock
+    dsn: str,
+    *,
+    pool_size: int = 10,
+    follower_room: int = 4 * 1024 * 1024,
+    egress_allow: Sequence[str] = (),
+    clock: Clock = wall_clock,
 ) -> AsyncIterator[Core]:
     """The parts that services work with, started; stopped in reverse order at the end. Raises Unavailable."""
     metrics = Metrics()
@@ -89,7 +96,7 @@ async def open_core(
         for part in (notifier, hub, appender, listener):
             await part.start()
             stack.push_async_callback(part.stop)
-        yield Core(dsn, database, appender, hub, notifier, router, metrics, clock)
+        yield Core(dsn, database, appender, hub, notifier, router, metrics, clock, egress=Egress(egress_allow))
 
 
 async def _database(stack: AsyncExitStack, dsn: str, size: int, name: str) -> Database:
@@ -126,12 +133,20 @@ async def run(
             get_logger().info(LogLine.DATABASE_MIGRATED, revision=newest_revision())
         tracing = _tracing(stack)
         core = await stack.enter_async_context(
-            open_core(dsn, pool_size=settings.database_pool_size, follower_room=settings.follower_buffer_bytes)
+            open_core(
+                dsn,
+                pool_size=settings.database_pool_size,
+                follower_room=settings.follower_buffer_bytes,
+                egress_allow=settings.egress_allow,
+            )
         )
         await _first_project(core, settings)
         maintenance = Maintenance(core, timedelta(seconds=settings.cancel_grace_seconds))
         await maintenance.start()
         stack.push_async_callback(maintenance.stop)
+        push_runtimes = PushRuntimes(core)
+        await push_runtimes.start()
+        stack.push_async_callback(push_runtimes.stop)
         working = None
         if application is not None:
             working = await _start_worker(core, settings, application, tracing, dev=dev)

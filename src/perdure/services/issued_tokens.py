@@ -15,8 +15,9 @@ from jwt.algorithms import RSAAlgorithm
 from perdure.domain.api_key import ApiKey, hash_token
 from perdure.domain.errors import NotAuthenticated, RunNotFound
 from perdure.domain.ids import RunId, RunKey
-from perdure.domain.principal import Principal, Scope
+from perdure.domain.principal import ORDINARY, Principal, Scope
 from perdure.domain.signing_key import SigningKey
+from perdure.domain.stored_run import Run
 from perdure.services import runs as run_service
 from perdure.services import scoping, signing
 from perdure.services.core import Core
@@ -30,6 +31,9 @@ ACCESS_SECONDS: Final = 3600
 """How long a token of POST /auth/token is good, if its key is. It ends at once when the key is revoked."""
 EVENT_WRITER_SECONDS: Final = int(signing.LONGEST_TOKEN.total_seconds())
 """How long an event writer's token is good. The run may take long, and its writer cannot ask for another."""
+
+RUNTIME_SECONDS: Final = 24 * 3600
+"""How long the token is good that a push runtime gets with a run."""
 
 _SERVICE_ACCOUNT: Final = "00000000-0000-4000-8000-000000000003"
 """Who appends with an event writer's token."""
@@ -101,6 +105,22 @@ async def event_writer_token(core: Core, key: RunKey) -> str:
         "scopes": [Scope.EVENTS_APPEND],
     }
     return await _sign(core, claims, EVENT_WRITER_SECONDS)
+
+
+async def runtime_token(core: Core, run: Run) -> str:
+    """The token that a push runtime is called with for a run, and with which it calls back (veryfront.md 1.8).
+
+    It acts for whoever started the run, in the run's project, with the ordinary scopes. Runtimes look for `userId`.
+    """
+    user = run.created_by or _SERVICE_ACCOUNT
+    claims = {
+        "sub": user,
+        "userId": user,
+        "tokenUse": "push_runtime",
+        "projectId": str(run.project_id),
+        "scopes": sorted(ORDINARY),
+    }
+    return await _sign(core, claims, RUNTIME_SECONDS)
 
 
 async def child_event_writer_token(core: Core, parent: RunKey, child_id: RunId) -> str:

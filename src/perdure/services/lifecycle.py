@@ -132,7 +132,7 @@ async def claim(core: Core, worker_id: str, routes: Sequence[str], limit: int, l
     """Take up to `limit` due runs for a worker. Each is running, leased and fenced when this returns."""
     now = core.clock()
     expires = runs.at(now) + timedelta(seconds=lease_seconds)
-    return _taken(core, await run_queue.claim(core.database, worker_id, routes, limit, now, expires), now)
+    return announce_claimed(core, await run_queue.claim(core.database, worker_id, routes, limit, now, expires), now)
 
 
 async def claim_external(
@@ -142,10 +142,10 @@ async def claim_external(
     now = core.clock()
     expires = runs.at(now) + timedelta(seconds=lease_seconds)
     claimed = await run_queue.claim_external(core.database, project_id, worker_id, routes, now, expires)
-    return next(iter(_taken(core, claimed, now)), None)
+    return next(iter(announce_claimed(core, claimed, now)), None)
 
 
-def _taken(core: Core, claimed: list[Claimed], now: int) -> list[Claimed]:
+def announce_claimed(core: Core, claimed: list[Claimed], now: int) -> list[Claimed]:
     """Tell everybody who follows the runs, and count them."""
     if claimed:
         keys = [taken.key for taken in claimed]

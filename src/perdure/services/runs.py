@@ -22,7 +22,7 @@ from perdure.domain.stored_run import About, NewRun, Run, RunFilter, RunSpec, Vi
 from perdure.services import catalog, lifecycle
 from perdure.services.core import Core
 from perdure.services.lifecycle import Extra
-from perdure.store import runs
+from perdure.store import push_services, runs
 from perdure.telemetry import LogLine, get_logger
 
 MAX_PAGE = 200
@@ -77,7 +77,7 @@ async def create(core: Core, project_id: ProjectId, request: RunRequest) -> Crea
         raise ProjectNotFound(f"There is no project {request.owner_id}.")
     new = _new_run(core, project_id, request)
     if new.route is not None and request.kind is Kind.AGENT and new.executor is Executor.ENGINE:
-        await _check_agent(core, request.agent_id or "")
+        await _check_agent(core, project_id, request.agent_id or "")
     run = await runs.create(core.database, new)
     if run is None:
         return await _existing(core, new, request)
@@ -141,8 +141,8 @@ async def list_page(
     return await runs.list_page(core.database, project_id, wanted, before=before, limit=min(limit, MAX_PAGE) + 1)
 
 
-async def _check_agent(core: Core, agent_id: str) -> None:
-    if not await catalog.has_agent(core, agent_id):
+async def _check_agent(core: Core, project_id: ProjectId, agent_id: str) -> None:
+    if not (await catalog.has_agent(core, agent_id) or await push_services.serves_agent(core.database, project_id, agent_id)):
         known = await catalog.agents(core)
         names = ", ".join(sorted(known)) or "none: start a worker that serves one"
         raise AgentNotFound(f"No worker serves an agent {agent_id!r}. Known agents: {names}.")
@@ -227,6 +227,6 @@ async def _start_recorded(core: Core, run: Run, input: bytes) -> bool:
     """
     if run.kind is not Kind.AGENT or run.executor is not Executor.CALLER:
         return False
-    await _check_agent(core, run.agent_id or "")
+    await _check_agent(core, run.project_id, run.agent_id or "")
     applied = await lifecycle.apply(core, run.key, Enqueue(), Extra(input=input.decode()))
     return applied.transition is not None

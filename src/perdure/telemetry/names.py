@@ -95,6 +95,19 @@ class LogLine(StrEnum):
     MAINTENANCE_FAILED = "maintenance.failed", "Looking after the queue met an error; it is tried again."
     LEASE_LOST = "lease.lost", "A worker found that its lease is gone, and dropped its attempt.", "fence"
     LEASE_EXPIRED = "lease.expired", "A lease expired; the run can be claimed again.", "run_id, fence"
+    PUSH_ACCEPTED = "push.accepted", "A push runtime took a run.", "run_id, service"
+    PUSH_FAILED = (
+        "push.failed",
+        "A push runtime did not take a run; it is sent again.",
+        "run_id, service, tries, reason",
+    )
+    PUSH_REFUSED = "push.refused", "A run that no push runtime takes failed.", "run_id, code, reason"
+    PUSH_UNTOLD = (
+        "push.untold",
+        "A push runtime was not told of a cancel or a tool result: it has forgotten the run, or cannot be reached.",
+        "run_id, errand, tries, reason",
+    )
+    PUSH_BROKEN = "push.broken", "Serving push runtimes met an error of ours; it is tried again."
     WRITE_FENCED = "write.fenced", "A write of an outdated attempt was refused.", "fence"
     APPEND_FAILED = "append.failed", "Appending met an error of ours; the caller was told.", "error"
     FOLLOW_FAILED = "follow.failed", "Reading for followers met an error of ours; it is tried again."
