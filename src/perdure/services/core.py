@@ -9,6 +9,7 @@ from perdure.domain.signing_key import KnownKeys
 from perdure.ledger.appender import Appender
 from perdure.ledger.hub import Hub
 from perdure.ledger.notify import Notifier, Router
+from perdure.services.egress import Egress
 from perdure.services.recent import Recent
 from perdure.store.database import Database
 from perdure.telemetry import Metrics
@@ -20,7 +21,7 @@ class Core:
 
     `places` remembers for administrators in which project something is, and `private_to` whose a private run is
     (`services.scoping`); `known_agents` which agents there are (`services.catalog`); `signing_keys` the keys of
-    `services.signing`.
+    `services.signing`; `egress` says which addresses may be called.
     """
 
     dsn: str
@@ -35,3 +36,4 @@ class Core:
     private_to: Recent[RunKey, str] = field(default_factory=lambda: Recent(10_000))
     known_agents: Recent[str, bool] = field(default_factory=lambda: Recent(10_000))
     signing_keys: Recent[str, KnownKeys] = field(default_factory=lambda: Recent(1))
+    egress: Egress = field(default_factory=Egress)
