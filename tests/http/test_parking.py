@@ -8,8 +8,10 @@ from typing import Any
 
 from perdure.domain.errors import CursorMismatch, StaleFence, TerminalRun, WaitingRun
 from perdure.domain.ids import RunKey
+from perdure.domain.run import Park, PendingCall, Waiting, WaitingReason
 from perdure.services import lifecycle
 from tests.http.runs_app import PROJECT, Api
+from tests.http.test_control import engine_run
 from tests.http.test_external_workers import Worker, key_of, let_expire, queued, register
 from tests.store.harness import events_of, whole_log
 
@@ -150,6 +152,23 @@ async def test_what_a_result_may_be(at_work: Api) -> None:
     last = (await lines(at_work, key))[-2:]
     assert [event["type"] for event in last] == ["TOOL_CALL_RESULT", "RUN_ERROR"]
     assert (last[0]["toolCallId"], last[0]["isError"]) == ("c3", True)
+
+
+async def test_a_run_of_an_engine_is_answered_by_the_same_rules(at_work: Api) -> None:
+    """Its worker parks it, and an answer puts it back into the queue."""
+    key = await engine_run(at_work)
+    body = {"type": "tool_result", "tool_call_id": "c1", "result": 1}
+    url = f"/runs/{key.run_id}/resume"
+    assert (await at_work.problem("POST", url, 409, json=body))["error"] == "TOOL_RESULT_NOT_WAITING"
+    await lifecycle.apply(at_work.core, key, Park(Waiting(WaitingReason.TOOL, (PendingCall("c1", "ask"),)), 1))
+    assert await resume(at_work, key, "c1", 1) == {"accepted": True, "duplicate": False}
+    assert (await at_work.json("GET", f"/runs/{key.run_id}"))["status"] == "pending"
+    assert await resume(at_work, key, "c1", 1) == {"accepted": True, "duplicate": True}
+    conflict = await at_work.problem("POST", url, 409, json={**body, "result": 2})
+    assert conflict["error"] == "TOOL_RESULT_CONFLICT"
+    await at_work.json("POST", f"/runs/{key.run_id}/cancel")
+    ended = await at_work.problem("POST", url, 410, json={**body, "tool_call_id": "c2"})
+    assert ended["error"] == "RUN_NOT_ACTIVE"
 
 
 async def test_the_first_append_may_start_and_park_at_once(at_work: Api) -> None:
