@@ -116,6 +116,11 @@ def node(place: Site, scripts: Path, name: str) -> None:
     assert server.stop() == 0
 
 
-@pytest.mark.parametrize("name", sorted(script.name for script in SCRIPTS.glob("*.test.mjs")))
+@pytest.mark.parametrize("name", sorted({script.name for script in SCRIPTS.glob("*.test.mjs")} - {"push.test.mjs"}))
 def test_veryfront(place: Site, scripts: Path, name: str) -> None:
     node(place, scripts, name)
+
+
+def test_runtimes_that_runs_are_pushed_to(tmp_path: Path, database: str, scripts: Path) -> None:
+    with site(tmp_path, PERDURE_DATABASE_URL=database, PERDURE_EGRESS_ALLOW="127.0.0.0/8") as made:
+        node(made, scripts, "push.test.mjs")
