@@ -35,7 +35,19 @@ from perdure.domain.errors import (
 from perdure.domain.event import TERMINAL_TYPES, Append, Segment
 from perdure.domain.ids import RunKey
 from perdure.domain.lease import Held
-from perdure.domain.run import Answer, Cancel, Executor, Finish, Park, PendingCall, Status, Waiting, WaitingReason
+from perdure.domain.run import (
+    USER_INPUT,
+    Answer,
+    Cancel,
+    Executor,
+    Finish,
+    Interrupt,
+    Park,
+    PendingCall,
+    Status,
+    Waiting,
+    WaitingReason,
+)
 from perdure.ledger.intake import parse_append
 from perdure.services import control, events, lifecycle
 from perdure.services import runs as run_service
@@ -62,6 +74,7 @@ class Model:
     revision: int = 0
     log: int = 0
     external: int = 0
+    signalled: int = 0
     reason: WaitingReason | None = None
     calls: list[PendingCall] = field(default_factory=list)
     due: int | None = None
@@ -213,16 +226,22 @@ class Lifecycle(RuleBasedStateMachine):
         assert error is (StaleFence if not holds else WaitingRun if waits else None)
         self.model.log += holds and not waits
 
-    @rule(off=fences, waiting=waitings, anyway=seldom)
-    def park(self, off: int, waiting: Waiting, anyway: bool) -> None:
+    @rule(off=fences, waiting=waitings, read=st.sampled_from(["nothing", "all", "some"]), anyway=seldom)
+    def park(self, off: int, waiting: Waiting, read: str, anyway: bool) -> None:
+        """`read`: whether the attempt has read its signals, or has none to read."""
         model, fence = self.model, self.model.fence + off
         if not model.holds(fence) and not anyway:
             return
-        moved = self.moves(lifecycle.apply(self.core, self.key, Park(waiting, fence)))
+        read_to = {"nothing": None, "all": model.log, "some": max(0, model.signalled - 1)}[read]
+        moved = self.moves(lifecycle.apply(self.core, self.key, Park(waiting, fence, read_to)))
         assert moved == (model.holds(fence) and model.status is Status.RUNNING)
         if moved and model.cancel_asked is not None:
             model.calls = list(waiting.calls)
             model.end(Status.CANCELLED, fenced=True)
+        elif moved and model.executor is Executor.ENGINE and read_to is not None and model.signalled > read_to:
+            model.fence += 1
+            model.move(Status.PENDING, 0)
+            model.queue(self.now)
         elif moved:
             model.move(Status.WAITING, 1)
             model.reason, model.calls = waiting.reason, list(waiting.calls)
@@ -316,16 +335,36 @@ class Lifecycle(RuleBasedStateMachine):
             model.move(Status.PENDING, 1)
             model.queue(self.now)
 
-    @rule()
-    def signal(self) -> None:
+    @rule(name=st.sampled_from(["s", USER_INPUT]))
+    def signal(self, name: str) -> None:
         model = self.model
-        error = self.refused(control.signal(self.core, self.key, "s", {"n": 1}))
+        error = self.refused(control.signal(self.core, self.key, name, {"n": 1}))
         assert error is (RunIsTerminal if model.status.terminal else None)
-        if error is None and model.reason in (WaitingReason.EVENT, WaitingReason.INPUT):
+        if error is not None:
+            return
+        if model.reason is WaitingReason.EVENT or (model.reason is WaitingReason.INPUT and name == USER_INPUT):
             self.goes_on([])
-        elif error is None:
+        else:
             model.revision += 1
             model.log += 1
+        model.signalled = model.log
+
+    @rule()
+    def interrupt(self) -> None:
+        """What waits for answers goes on without them."""
+        model = self.model
+        moved = self.moves(lifecycle.apply(self.core, self.key, Interrupt(None)))
+        assert moved == (not model.status.terminal)
+        if not moved:
+            return
+        if model.calls:
+            model.answered |= {call.id: "" for call in model.calls}
+            model.log += len(model.calls)
+            self.goes_on([])
+        else:
+            model.revision += 1
+            model.log += 1
+        model.signalled = model.log
 
     @rule(fresh=st.none() | st.booleans(), anyway=seldom)
     def restart(self, fresh: bool | None, anyway: bool) -> None:

@@ -83,7 +83,7 @@ def many_appends(count: int) -> list[object]:
 TRANSITION: list[object] = [
     PROJECT, "run-000001", 0, "completed", "engine", 1, 1, False, None, START_MS, 1, 0, None,
     [0], [None], [1], [True], ["A"], ['[{"type":"A"}]'], False, NOW, None, None, None, None,
-    "remove", "agent:a", 0, NOW, None,
+    "remove", "agent:a", 0, NOW, None, False, 0,
 ]  # fmt: skip
 
 LATE = NOW - timedelta(hours=20)

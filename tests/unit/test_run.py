@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from perdure.domain.event import RUN_ERROR, RUN_FINISHED, TERMINAL_TYPES, TOOL_CALL_RESULT
 from perdure.domain.run import (
+    USER_INPUT,
     Answer,
     Cancel,
     Claim,
@@ -18,6 +19,7 @@ from perdure.domain.run import (
     Enqueue,
     Executor,
     Finish,
+    Interrupt,
     Park,
     PendingCall,
     Restart,
@@ -45,6 +47,7 @@ COMMANDS: dict[str, Command] = {
     "park": Park(ONE_CALL, FENCE),
     "answer": Answer("c1", 1, "1"),
     "signal": Signal("go", {"n": 1}),
+    "interrupt": Interrupt({"ack": "1"}),
     "complete": Finish(Status.COMPLETED),
     "fail": Finish(Status.FAILED, RunError("broken", "BROKEN")),
     "abort": Finish(Status.CANCELLED),
@@ -66,6 +69,9 @@ park          running                  external               waiting   =      2
 answer        waiting                  engine external        pending   =      2 3 enqueue TOOL_CALL_RESULT
 answer        waiting                  caller                 running   =      2 3 keep    TOOL_CALL_RESULT
 signal        pending running waiting  caller engine external =         =      2 3 keep    CUSTOM
+interrupt     pending running          caller engine external =         =      2 3 keep    CUSTOM
+interrupt     waiting                  engine external        pending   =      2 3 enqueue CUSTOM,TOOL_CALL_RESULT
+interrupt     waiting                  caller                 running   =      2 3 keep    CUSTOM,TOOL_CALL_RESULT
 complete      pending running          caller engine external completed =      2 3 remove  RUN_FINISHED
 complete      waiting                  caller engine external completed =      2 3 remove  TOOL_CALL_RESULT,RUN_FINISHED
 fail          pending running          caller engine external failed    =      2 3 remove  RUN_ERROR
@@ -238,15 +244,42 @@ def test_an_external_worker_that_parked_goes_on_while_it_holds_its_lease() -> No
     assert (answered.state.status, answered.queue) == (Status.PENDING, QueueOp.ENQUEUE)
 
 
+@pytest.mark.parametrize("name", ["s", USER_INPUT])
 @pytest.mark.parametrize("reason", WaitingReason)
 @pytest.mark.parametrize("executor", Executor)
-def test_a_signal_wakes_a_run_that_waits_for_an_event_or_input(executor: Executor, reason: WaitingReason) -> None:
-    transition = decide(RunState(Status.WAITING, executor, 1, 1, Waiting(reason)), Signal("s", None), NAMES)
+def test_a_signal_wakes_a_run_that_waits_for_it(executor: Executor, reason: WaitingReason, name: str) -> None:
+    """For an event that is any; for input it is the user's next message."""
+    transition = decide(RunState(Status.WAITING, executor, 1, 1, Waiting(reason)), Signal(name, None), NAMES)
     assert transition is not None
+    assert transition.signals
     woken = Status.RUNNING if executor is Executor.CALLER else Status.PENDING
-    expected = woken if reason in (WaitingReason.EVENT, WaitingReason.INPUT) else Status.WAITING
+    wakes = reason is WaitingReason.EVENT or (reason is WaitingReason.INPUT and name == USER_INPUT)
+    expected = woken if wakes else Status.WAITING
     assert transition.state.status is expected
     assert (transition.queue is QueueOp.ENQUEUE) == (expected is Status.PENDING)
+
+
+@pytest.mark.parametrize(("signalled", "read_to", "waits"), [(5, 5, True), (0, 0, True), (6, 5, False), (6, None, True)])
+def test_a_run_does_not_wait_for_what_has_come_meanwhile(signalled: int, read_to: int | None, waits: bool) -> None:
+    running = replace(state_in(Status.RUNNING, Executor.ENGINE), latest_signal_id=signalled)
+    transition = decide(running, Park(Waiting(WaitingReason.INPUT), FENCE, read_to), NAMES)
+    assert transition is not None
+    if waits:
+        assert (transition.state.status, transition.queue) == (Status.WAITING, QueueOp.REMOVE)
+    else:
+        assert (transition.state.status, transition.queue) == (Status.PENDING, QueueOp.ENQUEUE)
+        assert (transition.state.fence, transition.events) == (FENCE + 1, ())
+
+
+def test_room_for_the_messages_that_one_event_stands_for() -> None:
+    running = state_in(Status.RUNNING, Executor.ENGINE)
+    rooms = {
+        command: decide(running, wanted, NAMES)
+        for command, wanted in {**COMMANDS, "two": Park(Waiting(WaitingReason.TOOL, CALLS), FENCE)}.items()
+    }
+    assert {name: made.room_ms for name, made in rooms.items() if made is not None and made.room_ms} == {
+        "fail": 1, "abort": 1, "worker-fails": 1, "force": 1, "two": 1,
+    }  # fmt: skip
 
 
 def test_how_a_run_ends_is_told() -> None:

@@ -54,6 +54,12 @@ class NotAllowed(PerdureError):
     code = "not_allowed"
 
 
+class SignedUrlRefused(NotAllowed):
+    """The signed URL is not one of ours, or it is for another method."""
+
+    code = "signed_url_refused"
+
+
 class NotFound(PerdureError):
     """There is nothing here by that name, or it belongs to somebody else."""
 
@@ -100,6 +106,18 @@ class PushServiceNotFound(NotFound):
     """There is no such push service: register again."""
 
     code = "push_service_not_found"
+
+
+class ArtifactNotFound(NotFound):
+    """There is no such artifact."""
+
+    code = "artifact_not_found"
+
+
+class PreconditionFailed(PerdureError):
+    """The artifact has changed since it was read: it is of another generation."""
+
+    code = "precondition_failed"
 
 
 class Conflict(PerdureError):
@@ -196,6 +214,12 @@ class StaleFence(AppendRefused):
     """The writer has lost its lease: a newer attempt holds the run."""
 
     code = "stale_fence"
+
+
+class NotBuilt(PerdureError):
+    """The protocol has this, and the server does not (yet)."""
+
+    code = "not_built"
 
 
 class Unavailable(PerdureError):

@@ -18,6 +18,12 @@ from perdure.domain.past import ERROR_STEP, MODEL_STEP, Answer, Past, StreamedCa
 SUPERSEDED: Final = "perdure.message.superseded"
 """Name of the CUSTOM event that takes a message back: value {messageId, reason, toolCallIds?}."""
 
+TURN_STARTED: Final = "perdure.turn.started"
+"""Name of the CUSTOM event that begins the next turn of an interactive run: value {turn, message}."""
+
+TURN_ENDED: Final = "perdure.turn.ended"
+"""Name of the CUSTOM event that ends a turn after which the run goes on: value {turn, status, metadata?}."""
+
 MAX_STEP_TEXT: Final = 48_000
 """Characters of a recorded step in one event. At five bytes each, as JSON text inside JSON, they stay below 256 KB."""
 
@@ -268,6 +274,17 @@ class LogFold:
         else:
             self._steps = {key: step for key, step in self._steps.items() if not key.startswith(ERROR_STEP)}
 
+    def _turn_started(self, value: Mapping[str, object]) -> None:
+        """A turn is a piece of work of its own: it repeats no step of the one before, and takes back nothing of it."""
+        self._steps.clear()
+        self._answers.clear()
+        self._waiting.clear()
+        self._generation += 1
+        self._mark_settled(True)
+
+    def _turn_ended(self, value: Mapping[str, object]) -> None:
+        self._mark_settled(True)
+
     def _step(self, line: _Line) -> None:
         if not isinstance(line.key, str):
             return
@@ -318,5 +335,7 @@ _CUSTOM: Final[Mapping[str, Callable[[LogFold, Mapping[str, object]], None]]] = 
         "perdure.run.approval": LogFold._approval,
         "perdure.run.attempt": LogFold._attempt,
         "perdure.run.restarted": LogFold._restart,
+        TURN_STARTED: LogFold._turn_started,
+        TURN_ENDED: LogFold._turn_ended,
     }
 )

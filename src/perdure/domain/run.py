@@ -54,6 +54,10 @@ class WaitingReason(StrEnum):
     INPUT = "input"
 
 
+USER_INPUT: Final = "UserInput"
+"""Name of the signal that is the user's next message (vertesia.md 4.1): payload {message, …}."""
+
+
 class PendingCall(msgspec.Struct, frozen=True):
     """A tool call that waits for a result or an approval from outside."""
 
@@ -75,7 +79,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """The part of a run that decides what may happen to it."""
+    """The part of a run that decides what may happen to it. `latest_signal_id`: the event of its newest signal."""
 
     status: Status
     executor: Executor
@@ -83,6 +87,7 @@ class RunState:
     fence: int = 0
     waiting: Waiting | None = None
     cancelling: bool = False
+    latest_signal_id: int = 0
 
     @property
     def leased(self) -> bool:
@@ -130,10 +135,15 @@ class Enqueue:
 
 @dataclass(frozen=True, slots=True)
 class Park:
-    """The attempt ends because the run waits for something from outside."""
+    """The attempt ends because the run waits for something from outside.
+
+    `read_to`: the event up to which the attempt has read its signals, where it waits for one. A newer one is there
+    already, so the run goes on at once.
+    """
 
     waiting: Waiting
     fence: int | None
+    read_to: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +158,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A named message for the run."""
+    """A named message for the run. One that waits for its user's next message goes on with USER_INPUT only."""
 
     name: str
+    payload: object
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """The user stops the turn that an interactive run is in, and only the turn. `payload` is told in the log."""
+
     payload: object
 
 
@@ -183,9 +200,13 @@ class Yield:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """A run that has ended starts again: same run, next attempt. `fresh` forgets the recorded steps."""
+    """A run that has ended starts again: same run, next attempt. `fresh` forgets the recorded steps.
+
+    `converse`: when its turn had ended, it waits for the user's next message instead of ending once more.
+    """
 
     fresh: bool
+    converse: bool = False
 
 
-Command = Claim | Start | Enqueue | Park | Answer | Signal | Finish | Cancel | Yield | Restart
+Command = Claim | Start | Enqueue | Park | Answer | Signal | Interrupt | Finish | Cancel | Yield | Restart

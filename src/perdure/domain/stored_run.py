@@ -169,7 +169,9 @@ class Run:
     @property
     def state(self) -> RunState:
         """The part that the transition table looks at."""
-        return RunState(self.status, self.executor, self.attempt, self.fence, self.waiting, self.cancelling)
+        return RunState(
+            self.status, self.executor, self.attempt, self.fence, self.waiting, self.cancelling, self.latest_signal_id
+        )
 
     @property
     def names(self) -> RunNames:
@@ -200,6 +202,38 @@ class RunFilter:
     parent_run_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRunFilter:
+    """Which agent runs a list of the Agent Runs API shows (vertesia.md 1.7); None or empty means any.
+
+    `only_recorded` tells pending runs apart: those that nobody was asked to execute (True) or all others (False).
+    `started_by` are the subjects that are meant, `triggers` the kinds of triggers.
+    """
+
+    viewer: Viewer
+    run_id: str | None = None
+    statuses: tuple[Status, ...] = ()
+    only_recorded: bool | None = None
+    agent_ids: tuple[str, ...] = ()
+    started_by: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    schedule_id: str | None = None
+    triggers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRunOrder:
+    """By creation or by the last change, newest first or oldest first."""
+
+    by_change: bool = False
+    ascending: bool = False
+
+    def time_of(self, run: Run) -> datetime:
+        """The time that the order looks at."""
+        return run.updated_at if self.by_change else run.created_at
 
 
 def route_of(kind: Kind, agent_id: str | None, target: str | None, spec: RunSpec) -> str:

@@ -14,6 +14,7 @@ import msgspec
 
 from perdure.domain.event import RUN_ERROR, RUN_FINISHED, RUN_STARTED, TOOL_CALL_RESULT, custom
 from perdure.domain.run import (
+    USER_INPUT,
     Answer,
     Cancel,
     Claim,
@@ -21,6 +22,7 @@ from perdure.domain.run import (
     Enqueue,
     Executor,
     Finish,
+    Interrupt,
     Park,
     PendingCall,
     Restart,
@@ -44,6 +46,9 @@ class QueueOp(StrEnum):
     REMOVE = "remove"
 
 
+INTERRUPTED: Final = "perdure.turn.interrupted"
+"""Name of the CUSTOM event with which the user stops a turn."""
+
 _LIVE: Final = (Status.PENDING, Status.RUNNING, Status.WAITING)
 
 TABLE: Final = MappingProxyType(
@@ -54,6 +59,7 @@ TABLE: Final = MappingProxyType(
         Park: (Status.RUNNING,),
         Answer: (Status.WAITING,),
         Signal: _LIVE,
+        Interrupt: _LIVE,
         Finish: _LIVE,
         Cancel: _LIVE,
         Yield: (Status.RUNNING, Status.WAITING),
@@ -65,7 +71,10 @@ TABLE: Final = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What a command does: the state after it, the public events that say so, and what becomes of the queue row."""
+    """What a command does: the state after it, the public events that say so, and what becomes of the queue row.
+
+    `signals`: the events are a message for whoever executes the run.
+    """
 
     state: RunState
     events: tuple[dict[str, object], ...] = ()
@@ -73,6 +82,17 @@ class Transition:
     delay_ms: int = 0
     error: RunError | None = None
     started: bool = False
+    signals: bool = False
+
+    @property
+    def room_ms(self) -> int:
+        """Milliseconds that stay free after its last event, which stands for several messages of the Agent Runs API:
+        an error and the end, or a question for each open call (vertesia.md 3.7, and section 0: no two share a time).
+        """
+        if self.error is not None:
+            return 1
+        calls = self.state.waiting.calls if self.state.waiting is not None else ()
+        return max(0, len(calls) - 1)
 
 
 def decide(state: RunState, command: Command, names: RunNames) -> Transition | None:
@@ -85,7 +105,7 @@ def decide(state: RunState, command: Command, names: RunNames) -> Transition | N
     match command:
         case Claim() | Start() | Enqueue():
             return _begin(state, command, names)
-        case Park() | Answer() | Signal():
+        case Park() | Answer() | Signal() | Interrupt():
             return _talk(state, command)
         case Finish() | Cancel() | Yield() | Restart():
             return _end(state, command, names)
@@ -101,7 +121,7 @@ def _begin(state: RunState, command: Claim | Start | Enqueue, names: RunNames) -
             return _enqueue(state)
 
 
-def _talk(state: RunState, command: Park | Answer | Signal) -> Transition | None:
+def _talk(state: RunState, command: Park | Answer | Signal | Interrupt) -> Transition | None:
     match command:
         case Park():
             return _park(state, command)
@@ -109,6 +129,8 @@ def _talk(state: RunState, command: Park | Answer | Signal) -> Transition | None
             return _answer(state, command)
         case Signal():
             return _signal(state, command)
+        case Interrupt():
+            return _interrupt(state, command)
 
 
 def _end(state: RunState, command: Finish | Cancel | Yield | Restart, names: RunNames) -> Transition | None:
@@ -173,6 +195,9 @@ def _park(state: RunState, command: Park) -> Transition | None:
     if state.cancelling:
         return _cancel(replace(state, waiting=waiting), Cancel("The run was cancelled.", force=True))
     event = custom("perdure.run.waiting", {"reason": waiting.reason, "calls": [_call(call) for call in waiting.calls]})
+    unread = command.read_to is not None and state.latest_signal_id > command.read_to
+    if unread and state.executor is Executor.ENGINE:
+        return Transition(replace(state, status=Status.PENDING, fence=state.fence + 1), queue=QueueOp.ENQUEUE)
     held = state.executor is Executor.EXTERNAL
     after = replace(state, status=Status.WAITING, waiting=msgspec.structs.replace(waiting, held=held))
     return Transition(after, (event,), QueueOp.KEEP if held else QueueOp.REMOVE)
@@ -211,10 +236,19 @@ def _resumed(state: RunState, events: tuple[dict[str, object], ...]) -> Transiti
 
 def _signal(state: RunState, command: Signal) -> Transition:
     event = custom("perdure.signal", {"name": command.name, "payload": command.payload})
-    waiting = state.waiting
-    if waiting is not None and waiting.reason in (WaitingReason.EVENT, WaitingReason.INPUT):
-        return _resumed(state, (event,))
-    return Transition(state, (event,))
+    reason = None if state.waiting is None else state.waiting.reason
+    if reason is WaitingReason.EVENT or (reason is WaitingReason.INPUT and command.name == USER_INPUT):
+        return replace(_resumed(state, (event,)), signals=True)
+    return Transition(state, (event,), signals=True)
+
+
+def _interrupt(state: RunState, command: Interrupt) -> Transition:
+    """The attempt ends the turn; where none is alive because calls are open, the next one does, without their answers.
+    """
+    event = custom(INTERRUPTED, {"payload": command.payload})
+    if state.waiting is not None and state.waiting.calls:
+        return replace(_resumed(state, (event, *_closed_calls(state))), signals=True)
+    return Transition(state, (event,), signals=True)
 
 
 def _finish(state: RunState, command: Finish, names: RunNames) -> Transition | None:
@@ -285,6 +319,7 @@ def _yield(state: RunState, command: Yield) -> Transition | None:
 
 
 def _restart(state: RunState, command: Restart) -> Transition:
-    event = custom("perdure.run.restarted", {"from": state.status, "fresh": command.fresh})
+    converse = {"converse": True} if command.converse else {}
+    event = custom("perdure.run.restarted", {"from": state.status, "fresh": command.fresh, **converse})
     queue = QueueOp.KEEP if state.executor is Executor.CALLER else QueueOp.ENQUEUE
     return Transition(replace(state, status=Status.PENDING), (event,), queue)

@@ -16,6 +16,7 @@ class StopReason(StrEnum):
     CANCELLED = "cancelled"
     LOST = "lost"
     DRAINED = "drained"
+    INTERRUPTED = "interrupted"
 
 
 @dataclass(slots=True, eq=False)

@@ -13,11 +13,11 @@ from types import MappingProxyType
 from typing import Final, Protocol, assert_never
 
 import msgspec
+from ag_ui.core import BaseEvent
 
 from perdure.domain.closing import closing_events
 from perdure.domain.errors import PerdureError, RunNotFound, Unavailable
 from perdure.domain.event import line_of
-from perdure.domain.fold import LogFold
 from perdure.domain.ids import RunKey
 from perdure.domain.message import Message, parse_messages
 from perdure.domain.past import Past
@@ -28,7 +28,7 @@ from perdure.execution.attempt import Attempt, StopReason
 from perdure.execution.log import Completed, Outcome, RunContext, Waiting
 from perdure.execution.recorder import LeaseLost, Recorder
 from perdure.execution.request import origin_of
-from perdure.services import events as event_service
+from perdure.execution.turns import Work, find_work, interruptible, turn_ended, wait_for_user
 from perdure.services import lifecycle
 from perdure.services import messages as message_service
 from perdure.services.core import Core
@@ -50,12 +50,17 @@ class Resolve(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt ended: the command that says so, what goes with it, and the word for the metrics."""
+    """How an attempt ended: the command that says so, what goes with it, and the word for the metrics.
+
+    `closes`: why what is open in the log is closed; `last` are the events that come after that.
+    """
 
     command: Command
     outcome: str
     output: str | None = None
     metadata: str | None = None
+    closes: str | None = None
+    last: tuple[BaseEvent, ...] = ()
 
 
 class Executor:
@@ -83,18 +88,19 @@ class Executor:
 
     async def _attempt(self, attempt: Attempt, run: Run) -> Ending | None:
         claimed = attempt.claimed
-        past = await self._past(attempt, run)
-        recorder = self._recorder(attempt, past)
+        given = msgspec.json.decode(run.input, type=dict[str, object]) if run.input is not None else _NO_INPUT
+        work = await find_work(self._core, attempt, run, await self._first_messages(run, given))
+        recorder = self._recorder(attempt, work.past)
         with self._tracing.attempt(_traced(run), claimed.attempt):
             try:
-                ending = await self._run(attempt, run, past, recorder)
+                ending = await self._run(attempt, run, given, work, recorder)
             except LeaseLost:
                 ending = None
             except asyncio.CancelledError:
                 if attempt.stop is None:
                     await asyncio.shield(recorder.close())
                     raise
-                ending = self._interrupted(attempt)
+                ending = self._interrupted(attempt, work)
         if ending is None:
             await recorder.close()
             self._log.warning(LogLine.LEASE_LOST, fence=claimed.fence)
@@ -102,14 +108,13 @@ class Executor:
         await self._end(attempt, run, recorder, ending)
         return ending
 
-    async def _past(self, attempt: Attempt, run: Run) -> Past:
-        """What earlier attempts left in the log; nothing to read when this claim wrote its first event."""
-        if attempt.claimed.latest_event_id == 1:
-            return Past()
-        log = LogFold()
-        async for line in event_service.own_lines(self._core, run.key):
-            log.add(line)
-        return log.past()
+    async def _first_messages(self, run: Run, given: Mapping[str, object]) -> tuple[Message, ...]:
+        """Those of the request; one without any means what the conversation says before the run."""
+        messages = given.get("messages")
+        if isinstance(messages, list) and (messages or run.spec.interactive):
+            return parse_messages(messages, "/request/input/messages")
+        stored = await message_service.before_run(self._core, run)
+        return tuple(Message(str(one.id), one.role, tuple(msgspec.json.decode(one.parts))) for one in stored)
 
     def _recorder(self, attempt: Attempt, past: Past) -> Recorder:
         task = asyncio.current_task()
@@ -121,39 +126,44 @@ class Executor:
 
         return Recorder(self._core, attempt.claimed, past, self._flush_seconds, lost)
 
-    async def _run(self, attempt: Attempt, run: Run, past: Past, recorder: Recorder) -> Ending:
+    async def _run(
+        self, attempt: Attempt, run: Run, given: Mapping[str, object], work: Work, recorder: Recorder
+    ) -> Ending:
+        if work.waits:
+            return Ending(wait_for_user(attempt), "waiting")
         try:
-            kind = self._resolve(run)
-            outcome = await kind(await self._context(attempt, run, past, recorder))
+            if work.begins is not None:
+                await recorder.emit(work.begins)
+            if work.stopped:
+                return _stopped(attempt, work)
+            context = self._context(attempt, run, given, work, recorder)
+            async with interruptible(self._core, attempt, work):
+                outcome = await self._resolve(run)(context)
         except (LeaseLost, asyncio.CancelledError):
             raise
         except Exception as error:
             if isinstance(error, Unavailable):
                 return Ending(Yield("database_away", attempt.claimed.fence, delay_ms=1_000), "retried")
             return self._failed(attempt, error)
-        return _ended(outcome, attempt.claimed.fence)
+        return _ended(outcome, attempt, run, work)
 
-    async def _context(self, attempt: Attempt, run: Run, past: Past, recorder: Recorder) -> RunContext:
-        given = msgspec.json.decode(run.input, type=dict[str, object]) if run.input is not None else _NO_INPUT
+    def _context(
+        self, attempt: Attempt, run: Run, given: Mapping[str, object], work: Work, recorder: Recorder
+    ) -> RunContext:
         return RunContext(
             run_id=run.run_id,
             conversation_id=str(run.conversation_id) if run.conversation_id else None,
             attempt=attempt.claimed.attempt,
             agent=run.agent_id or "",
-            messages=_messages(given) or await self._conversation(run),
+            messages=work.messages,
             input=given,
-            answers=past.answers,
+            answers=work.past.answers,
             log=recorder,
             clock=self._core.clock,
-            past=past,
+            past=work.past,
             origin=origin_of(run),
             tracing=self._tracing,
         )
-
-    async def _conversation(self, run: Run) -> tuple[Message, ...]:
-        """What the conversation says before the run: a request without messages means that."""
-        stored = await message_service.before_run(self._core, run)
-        return tuple(Message(str(one.id), one.role, tuple(msgspec.json.decode(one.parts))) for one in stored)
 
     def _failed(self, attempt: Attempt, error: Exception) -> Ending:
         if isinstance(error, PerdureError):
@@ -161,13 +171,15 @@ class Executor:
         else:
             self._log.warning(LogLine.RUN_FAILED, exc_info=error)
             reason = RunError(f"{type(error).__name__}: {error}", "FAILED")
-        return Ending(Finish(Status.FAILED, reason, attempt.claimed.fence), "failed")
+        return Ending(Finish(Status.FAILED, reason, attempt.claimed.fence), "failed", closes="failed")
 
-    def _interrupted(self, attempt: Attempt) -> Ending | None:
+    def _interrupted(self, attempt: Attempt, work: Work) -> Ending | None:
         match attempt.stop:
             case StopReason.CANCELLED:
                 reason = RunError("The run was cancelled.", "CANCELLED")
-                return Ending(Finish(Status.CANCELLED, reason, attempt.claimed.fence), "cancelled")
+                return Ending(Finish(Status.CANCELLED, reason, attempt.claimed.fence), "cancelled", closes="cancelled")
+            case StopReason.INTERRUPTED:
+                return _stopped(attempt, work)
             case StopReason.DRAINED:
                 return Ending(Yield("worker_stopped", attempt.claimed.fence), "handed_back")
             case StopReason.LOST | None:
@@ -177,10 +189,9 @@ class Executor:
 
     async def _end(self, attempt: Attempt, run: Run, recorder: Recorder, ending: Ending) -> None:
         """Write the end of the attempt, however long the database is away: until then the lease is ours."""
-        if isinstance(ending.command, Finish) and ending.command.status is not Status.COMPLETED:
-            recorder.take_last(
-                closing_events(recorder.past(), "cancelled" if ending.outcome == "cancelled" else "failed")
-            )
+        if ending.closes is not None:
+            recorder.take_last(closing_events(recorder.past(), ending.closes))
+        recorder.take_last(ending.last)
         before = await recorder.close()
         extra = Extra(before=before, closed=True, output=ending.output, metadata=ending.metadata)
         known = Known(
@@ -224,13 +235,16 @@ def _traced(run: Run) -> TracedRun:
     return TracedRun(str(run.project_id), run.run_id, run.kind, run.agent_id or run.target or "", conversation)
 
 
-def _messages(given: Mapping[str, object]) -> tuple[Message, ...]:
-    messages = given.get("messages")
-    return parse_messages(messages, "/request/input/messages") if isinstance(messages, list) else ()
+def _stopped(attempt: Attempt, work: Work) -> Ending:
+    """The user has stopped the turn: what it left open is closed, and the run waits for the next message."""
+    return Ending(wait_for_user(attempt), "waiting", closes="cancelled", last=(turn_ended(work, "stopped"),))
 
 
-def _ended(outcome: Outcome, fence: int) -> Ending:
+def _ended(outcome: Outcome, attempt: Attempt, run: Run, work: Work) -> Ending:
+    fence = attempt.claimed.fence
     match outcome:
+        case Completed() if work.turn is not None and run.spec.interactive:
+            return Ending(wait_for_user(attempt), "waiting", last=(turn_ended(work, "completed", outcome.metadata()),))
         case Completed():
             metadata = outcome.metadata()
             return Ending(

@@ -42,6 +42,11 @@ def integer(minimum: int | None = None, *, above: int | None = None, description
     return _set(type="integer", minimum=minimum, exclusiveMinimum=above, description=description)
 
 
+def number(*, description: str | None = None) -> JsonSchema:
+    """A number, whole or not."""
+    return _set(type="number", description=description)
+
+
 def boolean(*, default: bool | None = None, description: str | None = None) -> JsonSchema:
     """True or false."""
     return _set(type="boolean", default=default, description=description)

@@ -37,7 +37,9 @@ _PROBLEMS: Final = MappingProxyType(
         404: "There is no such thing, or it belongs to somebody else.",
         409: "The request contradicts what is stored.",
         410: "The run has ended.",
+        412: "It is not as the request expects it to be.",
         413: "The body is too large.",
+        416: "The file has no such bytes.",
         503: "The server cannot do this just now; try again.",
     }
 )

@@ -41,4 +41,4 @@ def decode_cursor(cursor: str) -> tuple[datetime, str]:
 
 
 def _unknown() -> InvalidRequest:
-    return InvalidRequest("The query parameter `cursor` must be a cursor from a page's `page_info.next`.")
+    return InvalidRequest("The query parameter `cursor` must be one that a page before this one gave.")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import aclosing
+
 import msgspec
 
 from perdure.domain.errors import (
+    Conflict,
     InvalidRequest,
     RunIsTerminal,
     RunNotActive,
@@ -14,7 +18,7 @@ from perdure.domain.errors import (
 )
 from perdure.domain.event import TOOL_CALL_RESULT
 from perdure.domain.ids import RunKey
-from perdure.domain.run import Answer, Restart, Signal, Status
+from perdure.domain.run import Answer, Interrupt, Restart, Signal, Status
 from perdure.domain.stored_run import Run
 from perdure.services import lifecycle
 from perdure.services import runs as run_service
@@ -23,6 +27,27 @@ from perdure.store import run_events
 
 MAX_RESULT_BYTES = 64 * 1024
 _ROWS_AT_ONCE = 500
+
+
+async def cancel(core: Core, key: RunKey, reason: str, wait_seconds: float) -> tuple[bool, Run]:
+    """Cancel a run and wait a little for its worker; answers whether it is or will be cancelled, and the run."""
+    applied = await lifecycle.cancel(core, key, reason)
+    run = await run_service.get(core, key)
+    asked = applied.transition is not None or run.cancelling
+    if run.cancelling:
+        run = await _ended(core, run, wait_seconds)
+    return asked and (run.status is Status.CANCELLED or not run.status.terminal), run
+
+
+async def _ended(core: Core, run: Run, seconds: float) -> Run:
+    """The run when its worker has ended it, or as it is after `seconds`."""
+    try:
+        async with asyncio.timeout(seconds), aclosing(core.hub.follow(run.key, run.latest_event_id)) as rows:
+            async for _ in rows:
+                pass
+    except TimeoutError:
+        pass
+    return await run_service.get(core, run.key)
 
 
 async def resume(core: Core, key: RunKey, answer: Answer) -> bool:
@@ -53,12 +78,24 @@ async def signal(core: Core, key: RunKey, name: str, payload: object) -> None:
         raise RunIsTerminal(f"Run {key.run_id} has ended: restart it before you signal it.")
 
 
-async def restart(core: Core, key: RunKey, fresh: bool | None) -> Run:
+async def interrupt(core: Core, key: RunKey, payload: object) -> None:
+    """Stop the turn that an interactive run is in, and only the turn. Raises RunIsTerminal, and Conflict for a run that
+    is one turn."""
+    run = await run_service.get(core, key)
+    if not run.spec.interactive:
+        raise Conflict("The run is not interactive, so its one turn is the run: cancel it instead.")
+    applied = await lifecycle.apply(core, key, Interrupt(payload))
+    if applied.transition is None:
+        raise RunIsTerminal(f"Run {key.run_id} has ended: restart it before you signal it.")
+
+
+async def restart(core: Core, key: RunKey, fresh: bool | None, *, converse: bool = False) -> Run:
     """Start an ended run again: same run, next attempt. `fresh` forgets its recorded steps (default: only when it had
-    completed, since there is nothing left to go on with). Raises RunNotTerminal."""
+    completed, since there is nothing left to go on with). `converse`: a run whose turn had ended waits for the user's
+    next message. Raises RunNotTerminal."""
     run = await run_service.get(core, key)
     forget = run.status is Status.COMPLETED if fresh is None else fresh
-    applied = await lifecycle.apply(core, key, Restart(forget))
+    applied = await lifecycle.apply(core, key, Restart(forget, converse))
     if applied.transition is None:
         raise RunNotTerminal(f"Run {key.run_id} is {run.status}: only a run that has ended can be restarted.")
     return await run_service.get(core, key)

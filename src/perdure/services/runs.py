@@ -142,7 +142,9 @@ async def list_page(
 
 
 async def _check_agent(core: Core, project_id: ProjectId, agent_id: str) -> None:
-    if not (await catalog.has_agent(core, agent_id) or await push_services.serves_agent(core.database, project_id, agent_id)):
+    if not (
+        await catalog.has_agent(core, agent_id) or await push_services.serves_agent(core.database, project_id, agent_id)
+    ):
         known = await catalog.agents(core)
         names = ", ".join(sorted(known)) or "none: start a worker that serves one"
         raise AgentNotFound(f"No worker serves an agent {agent_id!r}. Known agents: {names}.")

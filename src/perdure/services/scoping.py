@@ -1,8 +1,8 @@
 """In which project a request acts, and whether its principal may act there.
 
-An ordinary principal acts in its own project only, and finds there what it names or nothing. Somebody else's private run
-is not there for it; whether a run is private is asked once. An administrator acts in every project: what it names is
-looked for in its own project and then in the others, and the place is remembered. Run ids of our own are unique
+An ordinary principal acts in its own project only, and finds there what it names or nothing. Somebody else's private
+run is not there for it; whether a run is private is asked once. An administrator acts in every project: what it names
+is looked for in its own project and then in the others, and the place is remembered. Run ids of our own are unique
 everywhere; where callers gave the same `public_id` in two projects, an administrator sees the run of its own.
 """
 

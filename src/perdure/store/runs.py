@@ -97,7 +97,7 @@ async def get_in_conversation(database: Database, key: RunKey, conversation_id: 
 async def get_many(database: Database, keys: Sequence[RunKey]) -> dict[RunKey, Run]:
     """Many runs by key; those that are gone are left out."""
     rows = await database.fetch(_SQL["get_runs"], [key.project_id for key in keys], [key.run_id for key in keys])
-    runs = map(_run, rows)
+    runs = map(run_of, rows)
     return {run.key: run for run in runs}
 
 
@@ -117,10 +117,10 @@ async def list_page(
         [
             project_id, statuses[0] if len(statuses) == 1 else None, wanted.kind, wanted.agent_id, wanted.target,
             wanted.tag, wanted.parent_run_id, wanted.since, wanted.until, created_at, run_id, limit,
-            statuses if len(statuses) > 1 else None, _private_to(wanted.viewer),
+            statuses if len(statuses) > 1 else None, private_to(wanted.viewer),
         ],
     )  # fmt: skip
-    return [_run(row) for row in rows]
+    return [run_of(row) for row in rows]
 
 
 async def list_children_of_conversation(
@@ -136,7 +136,7 @@ async def list_children_of_conversation(
     rows = await database.fetch(
         _SQL["list_children_of_conversation"], project_id, conversation_id, created_at, run_id, limit
     )
-    return [_run(row) for row in rows]
+    return [run_of(row) for row in rows]
 
 
 async def count_live(database: Database) -> dict[str, int]:
@@ -162,6 +162,7 @@ async def move(database: Database, wanted: Move, now_ms: int) -> Moved | None:
         error.code if error else None, error.message if error else None,
         wanted.output, wanted.metadata,
         wanted.transition.queue, wanted.route, wanted.priority, at(now_ms + wanted.transition.delay_ms), wanted.input,
+        wanted.transition.signals, wanted.transition.room_ms,
     )  # fmt: skip
     return None if row is None else Moved(*row)
 
@@ -215,10 +216,11 @@ def _as_created(new: NewRun, parent_run_id: RunId | None, root_run_id: RunId) ->
 
 
 def _run_or_none(row: asyncpg.Record | None) -> Run | None:
-    return None if row is None else _run(row)
+    return None if row is None else run_of(row)
 
 
-def _run(row: asyncpg.Record) -> Run:
+def run_of(row: asyncpg.Record) -> Run:
+    """A row of the view `runs_whole`."""
     message = row["error_message"]
     return Run(
         project_id=row["project_id"],
@@ -280,6 +282,6 @@ def _about_columns(about: About) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _private_to(viewer: Viewer | None) -> str | None:
+def private_to(viewer: Viewer | None) -> str | None:
     """Whose private runs a list shows; None: everybody's."""
     return None if viewer is None or viewer.sees_all else viewer.subject

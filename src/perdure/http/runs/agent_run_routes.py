@@ -20,7 +20,6 @@ from perdure.http.operations import Answer, Body, Operation, json_answer, query,
 from perdure.http.pagination import decode_cursor
 from perdure.http.requests import integer_query, read_as, read_body, read_checked, text_query
 from perdure.http.runs import events_routes, snapshot_routes
-from perdure.http.runs.control_routes import cancel
 from perdure.http.runs.control_schemas import CANCEL, CancelBody, cancel_schema
 from perdure.http.runs.conversation_routes import conversation_place
 from perdure.http.runs.create_body import BODY_BYTES
@@ -96,7 +95,7 @@ async def cancel_agent_run(request: Request) -> Response:
     body = await read_body(request)
     wanted = read_as(body, CancelBody, CANCEL) if body.strip() else CancelBody()
     wait_seconds = settings_of(request).cancel_wait_seconds
-    cancelled, _ = await cancel(core_of(request), run.key, wanted.reason, wait_seconds)
+    cancelled, _ = await control.cancel(core_of(request), run.key, wanted.reason, wait_seconds)
     return json_answer({"cancelled": cancelled})
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from contextlib import aclosing
 from typing import Final, assert_never
 
 import msgspec
@@ -13,11 +11,9 @@ from starlette.responses import Response
 
 from perdure.domain import json_text
 from perdure.domain.errors import InvalidRequest
-from perdure.domain.ids import RunKey
 from perdure.domain.principal import Scope
 from perdure.domain.run import Answer as RunAnswer
 from perdure.domain.run import Finish, RunError, Status
-from perdure.domain.stored_run import Run
 from perdure.http.context import core_of, settings_of
 from perdure.http.json_schema import JsonSchema, anything, boolean, members, text
 from perdure.http.operations import Answer, Body, Operation, json_answer
@@ -42,8 +38,7 @@ from perdure.http.runs.events_routes import fence_parameter
 from perdure.http.runs.mapping import canonical
 from perdure.http.runs.response_schemas import canonical_run_schema
 from perdure.http.runs.routes import key_of
-from perdure.services import control, lifecycle, runs
-from perdure.services.core import Core
+from perdure.services import control, lifecycle
 from perdure.services.lifecycle import Extra
 
 _MAX_SIGNAL: Final = 64 * 1024
@@ -59,29 +54,8 @@ async def cancel_run(request: Request) -> Response:
     key = await key_of(request, Scope.RUNS_WRITE)
     body = await read_body(request)
     wanted = read_as(body, CancelBody, CANCEL) if body.strip() else CancelBody()
-    cancelled, run = await cancel(core, key, wanted.reason, settings_of(request).cancel_wait_seconds)
+    cancelled, run = await control.cancel(core, key, wanted.reason, settings_of(request).cancel_wait_seconds)
     return json_answer({"cancelled": cancelled, "run": canonical(run)})
-
-
-async def cancel(core: Core, key: RunKey, reason: str, wait_seconds: float) -> tuple[bool, Run]:
-    """Cancel a run and wait a little for its worker; answers whether it is or will be cancelled, and the run."""
-    applied = await lifecycle.cancel(core, key, reason)
-    run = await runs.get(core, key)
-    asked = applied.transition is not None or run.cancelling
-    if run.cancelling:
-        run = await _ended(core, run, wait_seconds)
-    return asked and (run.status is Status.CANCELLED or not run.status.terminal), run
-
-
-async def _ended(core: Core, run: Run, seconds: float) -> Run:
-    """The run when its worker has ended it, or as it is after `seconds`."""
-    try:
-        async with asyncio.timeout(seconds), aclosing(core.hub.follow(run.key, run.latest_event_id)) as rows:
-            async for _ in rows:
-                pass
-    except TimeoutError:
-        pass
-    return await runs.get(core, run.key)
 
 
 async def complete_run(request: Request) -> Response:

@@ -101,13 +101,14 @@ WITH moved AS (
         revision = h.revision + 1,
         latest_event_id = h.latest_event_id + $11,
         latest_external_sequence = h.latest_external_sequence + $12,
-        last_ts = greatest(h.last_ts, $10::bigint - 1) + $11
+        latest_signal_id = CASE WHEN $31 THEN h.latest_event_id + $11 ELSE h.latest_signal_id END,
+        last_ts = greatest(h.last_ts, $10::bigint - 1) + $11 + $32
     WHERE h.project_id = $1 AND h.run_id = $2 AND h.revision = $3
       AND ($13::bigint IS NULL OR h.latest_event_id = $13)
     RETURNING h.project_id, h.run_id, h.status, h.revision, h.fence, h.latest_event_id, h.latest_external_sequence, h.last_ts,
               h.latest_event_id - $11 AS previous_event_id,
               h.latest_external_sequence - $12 AS previous_external_sequence,
-              h.last_ts - $11 AS previous_ts
+              h.last_ts - $11 - $32 AS previous_ts
 ), stored AS (
     INSERT INTO run_events (project_id, run_id, first_event_id, last_event_id, first_ts, first_external_sequence,
                             public, types, events)

@@ -1,0 +1,1 @@
+"""The Agent Runs dialect: `/api/v1/agents` (vertesia.md, seed 004)."""

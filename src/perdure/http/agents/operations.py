@@ -1,0 +1,12 @@
+"""All operations of the Agent Runs dialect, in the order in which paths are tried: those with words before
+`{run_id}`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from perdure.http.agents import run_routes
+from perdure.http.operations import Operation
+
+OPERATIONS: Final[tuple[Operation, ...]] = (*run_routes.OPERATIONS,)

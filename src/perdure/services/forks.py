@@ -1,0 +1,38 @@
+"""Fork a run: a new one that starts with the source's history and goes on apart from it (vertesia.md 4.4)."""
+
+from __future__ import annotations
+
+from perdure.domain.errors import RunNotFound
+from perdure.domain.event import custom, line_of
+from perdure.domain.ids import RunKey, new_run_id, new_uuid
+from perdure.domain.run import Executor
+from perdure.domain.stored_run import Run
+from perdure.services import lifecycle
+from perdure.services import runs as run_service
+from perdure.services.core import Core
+from perdure.store import forks as store
+
+
+async def fork(core: Core, source: Run, created_by: str) -> Run:
+    """A fork of `source`, started by `created_by`. Raises RunNotFound.
+
+    A turn that the source is in goes on in the fork, too; otherwise the fork waits for the user's next message.
+    """
+    now = core.clock()
+    run_id = new_run_id(now)
+    in_conversation = source.conversation_id is not None
+    event = custom("perdure.run.forked", {"from": source.run_id, "converse": True})
+    made = store.Fork(
+        source=source.key,
+        run_id=run_id,
+        conversation_id=new_uuid(now) if in_conversation else None,
+        message_id=new_uuid(now) if in_conversation else None,
+        created_by=created_by,
+        event=line_of(event),
+        route=source.route if source.executor is not Executor.CALLER else None,
+    )
+    if not await store.create(core.database, made, now):
+        raise RunNotFound(f"There is no run {source.run_id}.")
+    if made.route is not None:
+        lifecycle.announce_queued(core, made.route)
+    return await run_service.get(core, RunKey(source.project_id, run_id))
