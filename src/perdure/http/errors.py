@@ -68,7 +68,7 @@ _STATUSES: Final[Mapping[type[PerdureError], Mapped]] = MappingProxyType(
         PayloadTooLarge: Mapped(413, "Send less at once."),
         NotAuthenticated: Mapped(401, "Send a valid API key or token.", (("WWW-Authenticate", "Bearer"),)),
         SignatureRefused: Mapped(
-            401, "Sign with the webhook's secret, just now.", (("WWW-Authenticate", "Signature"),)
+            401, "Sign the body with the webhook's secret, and send it at once.", (("WWW-Authenticate", "Signature"),)
         ),
         NotAllowed: Mapped(403, "Use a key or token that holds the scope which this route needs."),
         NotFound: Mapped(404),
