@@ -18,11 +18,14 @@ from time import time_ns
 
 import uvicorn
 
+from perdure.blobs.blobs import Blobs
+from perdure.blobs.place import BlobPlace
 from perdure.domain.ids import Clock, RunKey
 from perdure.execution.demo import demo_app
 from perdure.execution.engines.base import Working
 from perdure.execution.engines.postgres import PostgresEngine
 from perdure.execution.executor import Executor
+from perdure.execution.file_maintenance import FileMaintenance
 from perdure.execution.kinds.resolve import Resolver
 from perdure.execution.loading import load_app
 from perdure.execution.maintenance import Maintenance
@@ -73,8 +76,12 @@ async def open_core(
     follower_room: int = 4 * 1024 * 1024,
     egress_allow: Sequence[str] = (),
     clock: Clock = wall_clock,
+    blobs: Blobs | None = None,
 ) -> AsyncIterator[Core]:
-    """The parts that services work with, started; stopped in reverse order at the end. Raises Unavailable."""
+    """The parts that services work with, started; stopped in reverse order at the end. Raises Unavailable.
+
+    `blobs`: where the files of runs are; a caller that touches none may leave it out.
+    """
     metrics = Metrics()
     origin = secrets.token_hex(8)
     async with AsyncExitStack() as stack:
@@ -96,7 +103,11 @@ async def open_core(
         for part in (notifier, hub, appender, listener):
             await part.start()
             stack.push_async_callback(part.stop)
-        yield Core(dsn, database, appender, hub, notifier, router, metrics, clock, egress=Egress(egress_allow))
+        kept = blobs if blobs is not None else Blobs()
+        stack.push_async_callback(kept.close)
+        yield Core(
+            dsn, database, appender, hub, notifier, router, metrics, clock, egress=Egress(egress_allow), blobs=kept
+        )
 
 
 async def _database(stack: AsyncExitStack, dsn: str, size: int, name: str) -> Database:
@@ -138,12 +149,16 @@ async def run(
                 pool_size=settings.database_pool_size,
                 follower_room=settings.follower_buffer_bytes,
                 egress_allow=settings.egress_allow,
+                blobs=_blobs(settings),
             )
         )
         await _first_project(core, settings)
         maintenance = Maintenance(core, timedelta(seconds=settings.cancel_grace_seconds))
         await maintenance.start()
         stack.push_async_callback(maintenance.stop)
+        files = FileMaintenance(core)
+        await files.start()
+        stack.push_async_callback(files.stop)
         push_runtimes = PushRuntimes(core)
         await push_runtimes.start()
         stack.push_async_callback(push_runtimes.stop)
@@ -248,7 +263,7 @@ async def _serve(
         core,
         Authenticator(core, _jwt(settings)),
         health,
-        HttpSettings(heartbeat_seconds=settings.heartbeat_seconds),
+        HttpSettings(heartbeat_seconds=settings.heartbeat_seconds, public_url=settings.public_url),
     )
     server = _Server(
         uvicorn.Config(
@@ -277,6 +292,20 @@ async def _serve(
     application.stop_waiting()
     server.should_exit = True
     await serving
+
+
+def _blobs(settings: Settings) -> Blobs:
+    secret = settings.blob_secret_access_key
+    place = BlobPlace(
+        url=settings.blob_url or (settings.data_dir.absolute() / "blobs").as_uri(),
+        endpoint=settings.blob_endpoint,
+        region=settings.blob_region,
+        access_key_id=settings.blob_access_key_id,
+        secret_access_key=None if secret is None else secret.get_secret_value(),
+    )
+    blobs = Blobs(place, limit=settings.blob_max_bytes)
+    blobs.open()
+    return blobs
 
 
 def _jwt(settings: Settings) -> JwtSettings:

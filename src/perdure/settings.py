@@ -42,6 +42,27 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(default=10, ge=2, le=500)
     """Most connections that one process holds for its work; a few more listen and renew leases."""
 
+    public_url: str | None = None
+    """Where clients reach the server, such as `https://runs.example.com`; signed URLs begin with it. Unset: what the
+    request says."""
+
+    # ── the files of runs ──
+
+    blob_url: str | None = None
+    """Where files are kept: `file:///folder`, `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`.
+    Credentials come from the variables of the provider's own tools (`AWS_…`, `GOOGLE_…`, `AZURE_…`) or the machine's
+    role. Unset: `blobs` in the data folder. All servers and workers must reach the same one."""
+    blob_endpoint: str | None = None
+    """Address of a store that speaks S3 and is not Amazon's (MinIO, R2, …)."""
+    blob_region: str | None = None
+    """Region of the S3 bucket. Unset: `AWS_REGION`, or us-east-1."""
+    blob_access_key_id: str | None = None
+    """Access key id for S3, in place of `AWS_ACCESS_KEY_ID`."""
+    blob_secret_access_key: SecretStr | None = None
+    """Secret access key for S3, in place of `AWS_SECRET_ACCESS_KEY`."""
+    blob_max_bytes: int = Field(default=5 * 1024**3, ge=1)
+    """Bytes that one file may have."""
+
     # ── who may call ──
 
     bootstrap_api_key: SecretStr | None = None
@@ -104,6 +125,20 @@ class Settings(BaseSettings):
         if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
             raise ValueError("must begin with postgresql:// (only PostgreSQL is supported)")
         return value
+
+    @field_validator("blob_url")
+    @classmethod
+    def _is_a_place(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("file:///", "s3://", "gs://", "az://", "memory:///")):
+            raise ValueError("must begin with file:///, s3://, gs:// or az://")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_web(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/") if value is not None else None
 
     @field_validator("jwt_secret")
     @classmethod

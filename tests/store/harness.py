@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
+from perdure.blobs.blobs import Blobs
 from perdure.domain.event import StoredEvents
 from perdure.domain.ids import Clock, ProjectId, RunId, RunKey
 from perdure.domain.run import Executor, Kind, Status
@@ -64,9 +65,18 @@ class Server:
 
 
 async def start_server(
-    dsn: str, *, clock: Clock, room: int = 4 * 1024 * 1024, hints: bool = True, lanes: int = 2
+    dsn: str,
+    *,
+    clock: Clock,
+    room: int = 4 * 1024 * 1024,
+    hints: bool = True,
+    lanes: int = 2,
+    blobs: Blobs | None = None,
 ) -> Server:
-    """Start the parts. `room`: a follower's buffer in bytes. Without `hints` it neither sends nor hears any NOTIFY."""
+    """Start the parts. `room`: a follower's buffer in bytes. Without `hints` it neither sends nor hears any NOTIFY.
+
+    `blobs`: where files go; the memory unless it is given.
+    """
     origin = uuid4().hex
     database = await Database.open(dsn, size=lanes + 3)
     metrics = Metrics()
@@ -82,7 +92,7 @@ async def start_server(
     router.on(LOG_CHANNEL, lambda items: hub.grew(key for key in map(run_of, items) if key is not None))
     router.after_gap(hub.all_grew)
     appender = Appender(database, clock, published, metrics, lanes)
-    core = Core(dsn, database, appender, hub, notifier, router, metrics, clock)
+    core = Core(dsn, database, appender, hub, notifier, router, metrics, clock, blobs=blobs or Blobs())
     listener = Listener(dsn, CHANNELS, router.heard, router.lost) if hints else None
     await appender.start()
     await hub.start()
@@ -94,10 +104,16 @@ async def start_server(
 
 @asynccontextmanager
 async def server(
-    dsn: str, *, clock: Clock | None = None, room: int = 4 * 1024 * 1024, hints: bool = True, lanes: int = 2
+    dsn: str,
+    *,
+    clock: Clock | None = None,
+    room: int = 4 * 1024 * 1024,
+    hints: bool = True,
+    lanes: int = 2,
+    blobs: Blobs | None = None,
 ) -> AsyncIterator[Core]:
     """A running server's core; stopped at the end of the block."""
-    started = await start_server(dsn, clock=clock or ManualClock(), room=room, hints=hints, lanes=lanes)
+    started = await start_server(dsn, clock=clock or ManualClock(), room=room, hints=hints, lanes=lanes, blobs=blobs)
     try:
         yield started.core
     finally:

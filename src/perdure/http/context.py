@@ -19,6 +19,8 @@ class HttpSettings:
     """How often an event stream asks whether its reader may still read; what it is told may be five seconds old."""
     retry_ms: int = 1_000
     """How long a client of an event stream waits before it reconnects."""
+    public_url: str | None = None
+    """Where clients reach the server, without a slash at its end. None: what a request says."""
     cancel_wait_seconds: float = 2.0
     """How long POST /runs/{run_id}/cancel waits for the run's worker."""
 

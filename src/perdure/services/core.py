@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from perdure.blobs.blobs import Blobs
 from perdure.domain.ids import Clock, ProjectId, RunKey
 from perdure.domain.signing_key import KnownKeys
 from perdure.ledger.appender import Appender
@@ -21,7 +22,8 @@ class Core:
 
     `places` remembers for administrators in which project something is, and `private_to` whose a private run is
     (`services.scoping`); `known_agents` which agents there are (`services.catalog`); `signing_keys` the keys of
-    `services.signing`; `egress` says which addresses may be called.
+    `services.signing`; `egress` says which addresses may be called; `blobs` holds the bytes of files, `url_secrets` the
+    key of `services.signed_urls`.
     """
 
     dsn: str
@@ -37,3 +39,5 @@ class Core:
     known_agents: Recent[str, bool] = field(default_factory=lambda: Recent(10_000))
     signing_keys: Recent[str, KnownKeys] = field(default_factory=lambda: Recent(1))
     egress: Egress = field(default_factory=Egress)
+    blobs: Blobs = field(default_factory=Blobs)
+    url_secrets: Recent[str, bytes] = field(default_factory=lambda: Recent(1))

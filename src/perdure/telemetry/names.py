@@ -93,6 +93,8 @@ class LogLine(StrEnum):
     PROJECTING_FAILED = "projecting.failed", "Keeping search and analytics current met an error; it is tried again."
     PROJECTIONS_REBUILT = "projections.rebuilt", "All projections were made anew from the logs.", "runs"
     MAINTENANCE_FAILED = "maintenance.failed", "Looking after the queue met an error; it is tried again."
+    FILES_AWAY = "files.away", "The store of files, or the database, does not answer; it is tried again.", "error"
+    FILE_MAINTENANCE_FAILED = "files.maintenance_failed", "Removing old files met an error; it is tried again."
     LEASE_LOST = "lease.lost", "A worker found that its lease is gone, and dropped its attempt.", "fence"
     LEASE_EXPIRED = "lease.expired", "A lease expired; the run can be claimed again.", "run_id, fence"
     PUSH_ACCEPTED = "push.accepted", "A push runtime took a run.", "run_id, service"
