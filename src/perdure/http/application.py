@@ -20,7 +20,7 @@ from perdure.http.edge import Edge
 from perdure.http.errors import EXCEPTION_HANDLERS
 from perdure.http.openapi import merged
 from perdure.http.operations import Operation, raw_answer, routes_of
-from perdure.http.platform import health, keys, projects
+from perdure.http.platform import health, keys, projects, signed_routes
 from perdure.http.runs.operations import OPERATIONS
 from perdure.http.runs.projections import Projections
 from perdure.services.authentication import Authenticator
@@ -73,8 +73,9 @@ def create_app(
     `core.hub.stop()` ends the open streams and `stop_waiting()` the claims that wait, so they come before the server
     waits for its connections.
     """
+    operations = (*OPERATIONS, *signed_routes.OPERATIONS)
     app = Application(
-        OPERATIONS,
+        operations,
         title="Perdure",
         version=version("perdure"),
         description=_DESCRIPTION,
@@ -88,7 +89,7 @@ def create_app(
         # What we measure and trace is named in `perdure.telemetry`.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    app.router.routes.extend(routes_of(OPERATIONS))
+    app.router.routes.extend(routes_of(operations))
     app.router.routes.extend(
         Route(path, endpoint, include_in_schema=False)
         for path, endpoint in (("/openapi.json", _openapi_json), ("/docs", _docs))

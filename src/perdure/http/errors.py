@@ -29,10 +29,12 @@ from perdure.domain.errors import (
     NotFound,
     PayloadTooLarge,
     PerdureError,
+    PreconditionFailed,
     RunExists,
     RunIsTerminal,
     RunNotActive,
     RunNotTerminal,
+    SignedUrlRefused,
     TerminalRun,
     ToolResultConflict,
     ToolResultNotWaiting,
@@ -71,7 +73,9 @@ _STATUSES: Final[Mapping[type[PerdureError], Mapped]] = MappingProxyType(
             401, "Sign the body with the webhook's secret, and send it at once.", (("WWW-Authenticate", "Signature"),)
         ),
         NotAllowed: Mapped(403, "Use a key or token that holds the scope which this route needs."),
+        SignedUrlRefused: Mapped(403, "Ask for a new signed URL."),
         NotFound: Mapped(404),
+        PreconditionFailed: Mapped(412, "Read the artifact again, and write with its generation."),
         AgentNotFound: Mapped(404, "Start a worker that serves the agent, or send initial_status `running`."),
         WorkerNotFound: Mapped(404, "Register the worker again, and go on with the id and token of the answer."),
         Conflict: Mapped(409),
@@ -96,7 +100,7 @@ _STATUSES: Final[Mapping[type[PerdureError], Mapped]] = MappingProxyType(
 
 _CATEGORIES: Final = MappingProxyType(
     {400: "validation", 401: "authentication", 403: "authorization", 404: "not_found", 405: "not_found",
-     409: "conflict", 410: "conflict", 413: "validation", 503: "unavailable"}
+     409: "conflict", 410: "conflict", 412: "conflict", 413: "validation", 503: "unavailable"}
 )  # fmt: skip
 
 _WITH_ERROR_MEMBER: Final = frozenset({ToolResultConflict.code, ToolResultNotWaiting.code, RunNotActive.code})
