@@ -83,6 +83,8 @@ async def test_db(empty_database: str, tmp_path: Path) -> None:
     assert (await terminal.run("db", "upgrade")).err == f"Nothing to do: the schema is at {newest}.\n"
     now = await terminal.run("db", "current")
     assert (now.code, now.out) == (0, f"{newest}\n")
+    assert (await terminal.run("db", "reindex", "--json")).json == {"runs": 0}
+    assert "from the logs of 0 runs" in (await terminal.run("db", "reindex")).err
 
 
 async def test_doctor_of_an_installation_that_is_well(terminal: Terminal) -> None:

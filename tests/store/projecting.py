@@ -16,7 +16,7 @@ from perdure.domain.stored_run import About, NewRun, RunSpec, Visibility
 from perdure.services import lifecycle
 from perdure.services.core import Core
 from perdure.store import run_events, runs
-from tests.store.harness import PROJECT, new_run
+from tests.store.harness import PROJECT
 
 Event = Mapping[str, Any]
 
@@ -93,9 +93,12 @@ async def described_run(
     tags: tuple[str, ...] = (),
     by: str | None = "user:ann",
     said: str | None = None,
+    interactive: bool = True,
 ) -> RunKey:
     """A running run that says something about itself."""
-    await new_run(core)
+    await core.database.execute(
+        "INSERT INTO projects (id, slug, name, created_at) VALUES ($1, 'p', 'P', now()) ON CONFLICT DO NOTHING", PROJECT
+    )
     key = RunKey(PROJECT, RunId(run_id))
     created = await runs.create(
         core.database,
@@ -106,7 +109,7 @@ async def described_run(
             owner_id=PROJECT,
             status=Status.RUNNING,
             executor=Executor.CALLER,
-            spec=RunSpec(),
+            spec=RunSpec(interactive=interactive),
             request_hash=b"",
             created_at=runs.at(core.clock()),
             agent_id=agent,

@@ -59,7 +59,7 @@ def planned(noun: str, name: str, values: Sequence[object], indexes: set[str], m
 
 def found(words: str) -> list[object]:
     """The values of search_runs."""
-    return [PROJECT, words, "user:ann", *[None] * 9, "score", 1, "started_at", 1, 50, 0]
+    return [PROJECT, words, "user:ann", *[None] * 9, "score", 1, "started_at", 1, 50, 0, None]
 
 
 def one_append(key: RunKey) -> list[object]:

@@ -29,20 +29,23 @@ class SearchRequest:
     """Which runs are looked for; None or empty means any. Of tags and of categories one that matches is enough.
 
     `query`: words, all of which must be there; `"…"` a phrase, `or` either, `-` without; the last word finds all that
-    begin with it. `since` is exclusive and `until` inclusive, both about the start. Of `sort` two levels count; none:
+    begin with it. `since` is exclusive and `until` inclusive, both about the creation,
+    which the Agent Runs API calls the start. `only_recorded` tells pending runs apart: those that nobody was asked to
+    execute (True) or all others (False). Of `sort` two levels count; none:
     the best hits first and, without a query, the newest.
     """
 
     query: str = ""
     statuses: tuple[Status, ...] = ()
     kinds: tuple[Kind, ...] = ()
-    interaction: str | None = None
-    started_by: str | None = None
+    agent_ids: tuple[str, ...] = ()
+    started_by: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     content_type_name: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    only_recorded: bool | None = None
     sort: tuple[SortKey, ...] = ()
     limit: int = 50
     offset: int = 0

@@ -21,11 +21,11 @@ async def find(
 ) -> tuple[list[tuple[RunId, float]], int]:
     """A page of run ids with their scores, and how many runs there are to be found by this viewer."""
     filters = [
-        None if viewer.sees_all else viewer.subject, _any(wanted.statuses), _any(wanted.kinds), wanted.interaction,
-        wanted.started_by, _any(wanted.tags), _any(wanted.categories), wanted.content_type_name, wanted.since,
+        None if viewer.sees_all else viewer.subject, _any(wanted.statuses), _any(wanted.kinds), _any(wanted.agent_ids),
+        _any(wanted.started_by), _any(wanted.tags), _any(wanted.categories), wanted.content_type_name, wanted.since,
         wanted.until,
     ]  # fmt: skip
-    page = [wanted.limit, wanted.offset]
+    page = [wanted.limit, wanted.offset, wanted.only_recorded]
     if wanted.query.strip():
         row = await database.fetchrow(_SQL["search_words"], wanted.query, last_word(wanted.query))
         assert row is not None

@@ -10,21 +10,23 @@ FROM (SELECT websearch_to_tsquery('simple', $1)::text AS whole, websearch_to_tsq
 -- name: search_runs
 -- A page of the runs that hold the words ($2) and pass each filter that is not null, with the score of each and how many there are.
 WITH found AS MATERIALIZED (
-    SELECT r.run_id, coalesce(r.started_at, r.created_at) AS started_at, r.updated_at,
+    SELECT r.run_id, r.created_at AS started_at, r.updated_at,
            ts_rank_cd('{0.05, 0.2, 0.6, 1.0}', t.document, $2::text::tsquery, 33)::float8 AS score
     FROM run_texts t
     JOIN runs r ON r.project_id = t.project_id AND r.run_id = t.run_id
+    JOIN run_head h ON h.project_id = t.project_id AND h.run_id = t.run_id
     WHERE t.project_id = $1 AND t.document @@ $2::text::tsquery
       AND ($3::text IS NULL OR r.visibility = 'project' OR r.created_by = $3)
       AND ($4::text[] IS NULL OR r.status = ANY ($4))
       AND ($5::text[] IS NULL OR r.kind = ANY ($5))
-      AND ($6::text IS NULL OR r.agent_id = $6)
-      AND ($7::text IS NULL OR r.created_by = $7)
+      AND ($6::text[] IS NULL OR r.agent_id = ANY ($6))
+      AND ($7::text[] IS NULL OR r.created_by = ANY ($7))
       AND ($8::text[] IS NULL OR r.tags && $8)
       AND ($9::text[] IS NULL OR r.categories && $9)
       AND ($10::text IS NULL OR r.content_type_name = $10)
-      AND ($11::timestamptz IS NULL OR coalesce(r.started_at, r.created_at) > $11)
-      AND ($12::timestamptz IS NULL OR coalesce(r.started_at, r.created_at) <= $12)
+      AND ($11::timestamptz IS NULL OR r.created_at > $11)
+      AND ($12::timestamptz IS NULL OR r.created_at <= $12)
+      AND ($19::boolean IS NULL OR r.status <> 'pending' OR $19 = (h.executor = 'caller'))
 )
 SELECT (SELECT count(*) FROM found) AS total, page.run_id, page.score
 FROM (VALUES (1)) one(row)
@@ -44,19 +46,21 @@ ORDER BY page.place;
 -- name: list_found_runs
 -- A page of runs that pass each filter that is not null, in order and with their number: a search without words.
 WITH found AS MATERIALIZED (
-    SELECT r.run_id, coalesce(r.started_at, r.created_at) AS started_at, r.updated_at
+    SELECT r.run_id, r.created_at AS started_at, r.updated_at
     FROM runs r
+    JOIN run_head h ON h.project_id = r.project_id AND h.run_id = r.run_id
     WHERE r.project_id = $1
       AND ($2::text IS NULL OR r.visibility = 'project' OR r.created_by = $2)
       AND ($3::text[] IS NULL OR r.status = ANY ($3))
       AND ($4::text[] IS NULL OR r.kind = ANY ($4))
-      AND ($5::text IS NULL OR r.agent_id = $5)
-      AND ($6::text IS NULL OR r.created_by = $6)
+      AND ($5::text[] IS NULL OR r.agent_id = ANY ($5))
+      AND ($6::text[] IS NULL OR r.created_by = ANY ($6))
       AND ($7::text[] IS NULL OR r.tags && $7)
       AND ($8::text[] IS NULL OR r.categories && $8)
       AND ($9::text IS NULL OR r.content_type_name = $9)
-      AND ($10::timestamptz IS NULL OR coalesce(r.started_at, r.created_at) > $10)
-      AND ($11::timestamptz IS NULL OR coalesce(r.started_at, r.created_at) <= $11)
+      AND ($10::timestamptz IS NULL OR r.created_at > $10)
+      AND ($11::timestamptz IS NULL OR r.created_at <= $11)
+      AND ($18::boolean IS NULL OR r.status <> 'pending' OR $18 = (h.executor = 'caller'))
 )
 SELECT (SELECT count(*) FROM found) AS total, page.run_id, 0::float8 AS score
 FROM (VALUES (1)) one(row)
