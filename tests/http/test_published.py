@@ -28,12 +28,25 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.routing import Route
 
+from perdure.http.agents.operations import OPERATIONS as AGENTS
+from perdure.http.errors import AGENTS_PREFIXES
+from perdure.http.platform.signed_routes import OPERATIONS as SIGNED
 from perdure.http.runs.create_schema import create_run_schema
-from perdure.http.runs.operations import OPERATIONS
+from perdure.http.runs.operations import OPERATIONS as RUNS
 from tests.http.runs_app import ADMIN_KEY, Api, agent_run, application, served
 from tests.store.harness import WAIT_SECONDS, copied_database
 
 HEADERS = {"Authorization": f"Bearer {ADMIN_KEY}"}
+OPERATIONS = (*RUNS, *AGENTS, *SIGNED)
+PUBLIC = {
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/.well-known/jwks.json",
+    "/auth/token",
+    "/webhooks/{webhook_id}",
+    *(operation.path for operation in SIGNED),
+}
 ROUTES = [
     *((operation.method, operation.path) for operation in OPERATIONS),
     ("GET", "/livez"),
@@ -89,16 +102,9 @@ async def test_every_route_is_in_the_document(at_work: Api) -> None:
         assert operation["summary"], path
         for status, answer in operation["responses"].items():
             if int(status) >= 400 and path != "/readyz":
-                assert "application/problem+json" in answer["content"], (path, method, status)
-        public = path in (
-            "/livez",
-            "/readyz",
-            "/metrics",
-            "/.well-known/jwks.json",
-            "/auth/token",
-            "/webhooks/{webhook_id}",
-        )
-        assert bool(operation.get("security")) is not public, path
+                kind = "application/json" if path.startswith(AGENTS_PREFIXES) else "application/problem+json"
+                assert kind in answer["content"], (path, method, status)
+        assert bool(operation.get("security")) is not (path in PUBLIC), path
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from perdure.http.agents.operations import OPERATIONS as AGENTS
 from perdure.http.context import HttpSettings
 from perdure.http.docs_page import content_security_policy, docs_page
 from perdure.http.edge import Edge
@@ -21,7 +22,7 @@ from perdure.http.errors import EXCEPTION_HANDLERS
 from perdure.http.openapi import merged
 from perdure.http.operations import Operation, raw_answer, routes_of
 from perdure.http.platform import health, keys, projects, signed_routes
-from perdure.http.runs.operations import OPERATIONS
+from perdure.http.runs.operations import OPERATIONS as RUNS
 from perdure.http.runs.projections import Projections
 from perdure.services.authentication import Authenticator
 from perdure.services.core import Core
@@ -73,7 +74,7 @@ def create_app(
     `core.hub.stop()` ends the open streams and `stop_waiting()` the claims that wait, so they come before the server
     waits for its connections.
     """
-    operations = (*OPERATIONS, *signed_routes.OPERATIONS)
+    operations = (*RUNS, *AGENTS, *signed_routes.OPERATIONS)
     app = Application(
         operations,
         title="Perdure",

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
-from perdure.http.errors import REQUEST_ID, internal_problem, problem_response
+from perdure.http.errors import AGENTS_PREFIXES, REQUEST_ID, internal_problem, problem_response
 from perdure.telemetry import LogLine, Metrics, get_logger, request_context
 
 ENCODED_SLASH: Final = "\udc2f"
@@ -21,6 +21,8 @@ ENCODED_SLASH: Final = "\udc2f"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _GIVEN_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _SLASH: Final = re.compile("%2f", re.IGNORECASE)
+_FILE: Final = re.compile(r"/api/v1/agents/[^/]+/artifact(?:s|-content)/.+")
+"""Where a path ends with a file's name."""
 
 
 class Edge:
@@ -40,6 +42,7 @@ class Edge:
         request_id = _given_id(scope) or os.urandom(12).hex()
         scope[REQUEST_ID] = request_id
         _keep_slashes(scope)
+        _drop_last_slash(scope)
         exchange = _Exchange(scope, send, self._metrics, request_id)
         with request_context(request_id=request_id):
             try:
@@ -109,3 +112,10 @@ def _keep_slashes(scope: Scope) -> None:
     raw: bytes = scope.get("raw_path") or b""
     if b"%2" in raw and _SLASH.search(path := raw.decode("latin-1")):
         scope["path"] = ENCODED_SLASH.join(map(unquote, _SLASH.split(path)))
+
+
+def _drop_last_slash(scope: Scope) -> None:
+    """The Agent Runs dialect takes its paths with a slash at their end, too (vertesia.md section 0, 1)."""
+    path: str = scope["path"]
+    if path.endswith("/") and path.startswith(AGENTS_PREFIXES) and not _FILE.fullmatch(path):
+        scope["path"] = path[:-1]

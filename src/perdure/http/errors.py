@@ -26,6 +26,7 @@ from perdure.domain.errors import (
     LeaseLost,
     NotAllowed,
     NotAuthenticated,
+    NotBuilt,
     NotFound,
     PayloadTooLarge,
     PerdureError,
@@ -48,6 +49,9 @@ from perdure.http.json_schema import JsonSchema, integer, members, text
 
 REQUEST_ID: Final = "perdure.request_id"
 """Where the edge keeps a request's id in the ASGI scope."""
+
+AGENTS_PREFIXES: Final = ("/api/v1/", "/sts/")
+"""Where the Agent Runs dialect is."""
 
 PROBLEM_JSON: Final = "application/problem+json"
 
@@ -94,6 +98,7 @@ _STATUSES: Final[Mapping[type[PerdureError], Mapped]] = MappingProxyType(
         TerminalRun: Mapped(400, "Stop appending: the run has ended."),
         WaitingRun: Mapped(400, "Resume the run first."),
         EventTooLarge: Mapped(400, "Split the event, or put its content elsewhere and append a reference to it."),
+        NotBuilt: Mapped(501),
         Unavailable: Mapped(503, "Try again in a moment.", (("Retry-After", "1"),)),
     }
 )
@@ -144,7 +149,9 @@ def internal_problem() -> Problem:
 
 
 def problem_response(scope: Scope, problem: Problem) -> Response:
-    """The answer to the request of `scope`."""
+    """The answer to the request of `scope`, in the words of its dialect."""
+    if scope["path"].startswith(AGENTS_PREFIXES):
+        return _agents_error(problem)
     category = _CATEGORIES.get(problem.status, "internal" if problem.status >= 500 else "validation")
     body: dict[str, object] = {
         "type": f"urn:perdure:problem:{problem.code.lower()}",
@@ -163,6 +170,19 @@ def problem_response(scope: Scope, problem: Problem) -> Response:
     if problem.error is not None or problem.code in _WITH_ERROR_MEMBER:
         body["error"] = problem.error or problem.code
     return Response(msgspec.json.encode(body), problem.status, dict(problem.headers), PROBLEM_JSON)
+
+
+def _agents_error(problem: Problem) -> Response:
+    """The Agent Runs dialect's own closed object (vertesia.md 1.10)."""
+    body: dict[str, object] = {
+        "error": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "message": problem.detail,
+    }
+    more = [text for text in (problem.pointer and f"At {problem.pointer}.", problem.suggestion) if text]
+    if more:
+        body["details"] = " ".join(more)
+    return Response(msgspec.json.encode(body), problem.status, dict(problem.headers), "application/json")
 
 
 def instance_of(scope: Scope) -> str:

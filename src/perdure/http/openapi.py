@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from perdure.http.agents.schemas import error_schema
 from perdure.http.errors import problem_schema
 from perdure.http.operations import SECURITY, Operation, paths_of, problem_answer
 
@@ -36,7 +37,7 @@ def merged(document: dict[str, Any], operations: Sequence[Operation]) -> dict[st
         "paths": paths,
         "components": {
             **components,
-            "schemas": {**schemas, "Problem": problem_schema()},
+            "schemas": {**schemas, "Problem": problem_schema(), "AgentError": error_schema()},
             "securitySchemes": {**dict(zip(SECURITY, _SCHEMES, strict=True)), **components.get("securitySchemes", {})},
         },
     }

@@ -19,16 +19,18 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from perdure.domain.principal import Scope
-from perdure.http.errors import PROBLEM_JSON
+from perdure.http.errors import AGENTS_PREFIXES, PROBLEM_JSON
 from perdure.http.json_schema import JsonSchema, text, uuid
 
 Handler = Callable[[Request], Awaitable[ASGIApp]]
 
 JSON: Final = "application/json"
 PROBLEM_REF: Final = "#/components/schemas/Problem"
+AGENT_ERROR_REF: Final = "#/components/schemas/AgentError"
 SECURITY: Final = ("bearerAuth", "apiKeyAuth")
 
 _PARAMETER: Final = re.compile(r"{(\w+)}")
+_CONVERTED: Final = re.compile(r"{(\w+):\w+}")
 _PROBLEMS: Final = MappingProxyType(
     {
         400: "The request is not valid; `pointer` names the place.",
@@ -40,6 +42,7 @@ _PROBLEMS: Final = MappingProxyType(
         412: "It is not as the request expects it to be.",
         413: "The body is too large.",
         416: "The file has no such bytes.",
+        501: "This part of the protocol is not built.",
         503: "The server cannot do this just now; try again.",
     }
 )
@@ -84,6 +87,11 @@ class Operation:
     problems: tuple[int, ...] = (404,)
     path_schemas: Mapping[str, JsonSchema] = field(default_factory=dict)
     name: str | None = None
+
+    @property
+    def published_path(self) -> str:
+        """The path as OpenAPI writes it: without saying which parameter may hold slashes."""
+        return _CONVERTED.sub(r"{\1}", self.path)
 
 
 def json_answer(value: object, status: int = 200) -> Response:
@@ -135,13 +143,15 @@ def paths_of(operations: Sequence[Operation]) -> dict[str, dict[str, Any]]:
     """The operations as `paths` of an OpenAPI document."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation)
+        paths.setdefault(operation.published_path, {})[operation.method.lower()] = _described(operation)
     return paths
 
 
-def problem_answer(status: int) -> dict[str, Any]:
-    """The OpenAPI description of a problem."""
-    return {"description": _PROBLEMS[status], "content": {PROBLEM_JSON: {"schema": {"$ref": PROBLEM_REF}}}}
+def problem_answer(status: int, path: str = "/") -> dict[str, Any]:
+    """The OpenAPI description of a problem, in the words of the path's dialect."""
+    own = path.startswith(AGENTS_PREFIXES)
+    media_type, reference = (JSON, AGENT_ERROR_REF) if own else (PROBLEM_JSON, PROBLEM_REF)
+    return {"description": _PROBLEMS[status], "content": {media_type: {"schema": {"$ref": reference}}}}
 
 
 def _described(operation: Operation) -> dict[str, Any]:
@@ -156,7 +166,7 @@ def _described(operation: Operation) -> dict[str, Any]:
         "parameters": [*_path_parameters(operation), *operation.parameters],
         "responses": {
             **{str(status): _answered(answer) for status, answer in operation.answers.items()},
-            **{str(status): problem_answer(status) for status in sorted(problems)},
+            **{str(status): problem_answer(status, operation.path) for status in sorted(problems)},
         },
     }
     if operation.body is not None:
@@ -172,7 +182,7 @@ def _path_parameters(operation: Operation) -> list[JsonSchema]:
     known = {"run_id": text(1, 128), "conversation_id": uuid(), **operation.path_schemas}
     return [
         {"name": name, "in": "path", "required": True, "schema": known[name]}
-        for name in _PARAMETER.findall(operation.path)
+        for name in _PARAMETER.findall(operation.published_path)
     ]
 
 
