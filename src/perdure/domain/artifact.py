@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, NewType
-from urllib.parse import unquote
 
 from perdure.domain.errors import InvalidRequest
 from perdure.domain.ids import RunKey
@@ -127,14 +126,6 @@ def artifact_path(value: str) -> ArtifactPath:
             f"An artifact's path has at most {MAX_PATH_BYTES} bytes, and {MAX_SEGMENT_BYTES} between two slashes."
         )
     return ArtifactPath(value)
-
-
-def decoded_path(encoded: str) -> ArtifactPath:
-    """A path as it stands in a URL. A `%` that begins no escape is a `%` (vertesia.md 5). Raises InvalidRequest."""
-    try:
-        return artifact_path(unquote(encoded, errors="strict"))
-    except UnicodeDecodeError:
-        raise InvalidRequest("An artifact's path is UTF-8.") from None
 
 
 def is_internal(path: ArtifactPath) -> bool:

@@ -35,3 +35,8 @@ def settings_of(request: Request) -> HttpSettings:
     """The edge's settings."""
     settings: HttpSettings = request.app.state.settings
     return settings
+
+
+def base_url_of(request: Request) -> str:
+    """Where clients reach the server, without a slash at its end: what the settings say, else the request."""
+    return settings_of(request).public_url or str(request.base_url).rstrip("/")

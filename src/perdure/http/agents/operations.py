@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from perdure.http.agents import run_routes
+from perdure.http.agents import artifact_routes, run_routes
 from perdure.http.operations import Operation
 
-OPERATIONS: Final[tuple[Operation, ...]] = (*run_routes.OPERATIONS,)
+OPERATIONS: Final[tuple[Operation, ...]] = (*run_routes.OPERATIONS, *artifact_routes.OPERATIONS)
