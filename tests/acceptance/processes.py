@@ -75,6 +75,7 @@ class Site:
 
     folder: Path
     environment: dict[str, str]
+    agents: Path = AGENTS
     port: int = field(default_factory=free_port)
     processes: list[Process] = field(default_factory=list)
 
@@ -95,13 +96,13 @@ class Site:
 
     def dev(self) -> Process:
         """`perdure dev` with the test's agents, ready."""
-        process = self._start("dev", str(AGENTS))
+        process = self._start("dev", str(self.agents))
         self.ready(process)
         return process
 
     def worker(self) -> Process:
         """`perdure worker` with the test's agents, claiming."""
-        process = self._start("worker", str(AGENTS))
+        process = self._start("worker", str(self.agents))
         eventually(lambda: process.says("worker.started"), "the worker starts")
         return process
 
@@ -182,8 +183,8 @@ class Site:
 
 
 @contextmanager
-def site(folder: Path, **environment: str) -> Iterator[Site]:
-    """A site; whatever it started is killed at the end."""
+def site(folder: Path, agents: Path = AGENTS, **environment: str) -> Iterator[Site]:
+    """A site; `agents` is the file that its workers load. Whatever it started is killed at the end."""
     given = {
         "PERDURE_DATA_DIR": str(folder / "data"),
         "PERDURE_BOOTSTRAP_API_KEY": KEY,
@@ -192,7 +193,7 @@ def site(folder: Path, **environment: str) -> Iterator[Site]:
         "PERDURE_TEST_FOLDER": str(folder),
         **environment,
     }
-    made = Site(folder, given)
+    made = Site(folder, given, agents)
     try:
         yield made
     finally:

@@ -11,7 +11,7 @@ import {
 } from "veryfront/agent";
 import { createRunsClient } from "veryfront/runs";
 import { api, authToken, call, eventsOf, eventually, newConversation, newId, text } from "./perdure.mjs";
-import { random, startProxy } from "./proxy.mjs";
+import { random, startProxy } from "../shared/proxy.mjs";
 
 const client = createRunsClient({ ...api, retry: { maxRetries: 0 } });
 let proxy;

@@ -21,7 +21,7 @@ import { createDurableRunCanaryApiClient } from "veryfront/eval/agent-service";
 import { createRunsClient } from "veryfront/runs";
 import { api, authToken, call, eventsOf, eventually, newConversation } from "./perdure.mjs";
 import { newId, projectId, restartServer, text, waitingRun } from "./perdure.mjs";
-import { random, startProxy } from "./proxy.mjs";
+import { random, startProxy } from "../shared/proxy.mjs";
 import { kinds, reader, said } from "./reader.mjs";
 
 const client = createRunsClient({ ...api, projectReference: projectId, retry: { maxRetries: 0 } });

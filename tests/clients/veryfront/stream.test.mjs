@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { appendConversationRunEvents, createConversationAgentRun, finalizeConversationAgentRun } from "veryfront/agent";
 import { createRunsClient } from "veryfront/runs";
 import { api, call, eventsOf, eventually, folder, newConversation, projectId, restartServer, text } from "./perdure.mjs";
-import { random, startProxy } from "./proxy.mjs";
+import { random, startProxy } from "../shared/proxy.mjs";
 import { kinds, reader, said } from "./reader.mjs";
 
 const client = createRunsClient({ ...api, projectReference: projectId, retry: { maxRetries: 0 } });

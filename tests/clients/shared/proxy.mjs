@@ -1,8 +1,8 @@
 // A bad network between the client and the server.
 import { createServer } from "node:http";
-import { apiUrl } from "./perdure.mjs";
+import { apiUrl } from "./server.mjs";
 
-const HEADERS = ["authorization", "accept", "last-event-id", "x-api-key"];
+const HEADERS = ["authorization", "accept", "content-type", "last-event-id", "x-api-key", "x-api-version"];
 
 /**
  * A proxy whose `fate(request)` decides what becomes of each request: "pass"; "lose answer": the server has done its work
@@ -28,7 +28,7 @@ export async function startProxy(fate = () => "pass") {
       const given = HEADERS.filter((name) => name in request.headers).map((name) => [name, request.headers[name]]);
       answer = await fetch(`${apiUrl}${request.url}`, {
         method: request.method,
-        headers: { ...Object.fromEntries(given), "content-type": "application/json" },
+        headers: Object.fromEntries(given),
         body: body === "" ? undefined : body,
       });
       if (answer.headers.get("content-type").startsWith("text/event-stream")) {
