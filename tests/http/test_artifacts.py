@@ -343,3 +343,21 @@ async def test_a_file_that_is_too_large_is_refused(database: str, folder: Path) 
         assert folder_place(folder).objects() == set()
         await uploaded(at_work, run, "a", b"")
         assert (await at_work.client.get(f"{run}/artifacts/a")).content == b""
+
+
+async def test_the_canonical_run_names_its_files_and_its_conversation_takes_them_along(
+    at_work: Api, folder: Path
+) -> None:
+    path, key = await at_work.conversation_run()
+    step = await at_work.json("PUT", f"/api/v1/agents/{key.run_id}/artifacts/out/a.txt")
+    await outside("PUT", at_work, step["url"], content=TEXT, headers={"content-type": "text/plain"})
+    run = await at_work.json("GET", f"/runs/{key.run_id}")
+    assert run["artifacts"] == [{"path": "out/a.txt", "contentType": "text/plain", "size": 10}]
+    events = await at_work.json("GET", f"/runs/{key.run_id}/events")
+    assert "perdure.artifact" in str(events)
+    assert len(folder_place(folder).objects()) == 1
+    gone = await at_work.client.delete(path.rpartition("/runs/")[0])
+    assert gone.is_success, gone.text
+    assert folder_place(folder).objects() == set()
+    assert (await outside("PUT", at_work, step["url"], content=TEXT)).status_code == 404
+    assert folder_place(folder).objects() == set()

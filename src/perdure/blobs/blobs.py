@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -92,7 +92,7 @@ class Blobs:
                 use_multipart=True, chunk_size=_PART, max_concurrency=_PARTS_AT_ONCE,
             )  # fmt: skip
 
-    async def get(self, name: BlobName, start: int, stop: int) -> AsyncIterator[bytes]:
+    async def get(self, name: BlobName, start: int, stop: int) -> AsyncGenerator[bytes, None]:
         """The bytes from `start` up to, not including, `stop`. Raises BlobMissing at once; later Unavailable."""
         if start >= stop:
             return _nothing()
@@ -137,13 +137,13 @@ async def _following(head: bytes, rest: Upload) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def _read(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _read(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     with _as_unavailable():
         async for piece in stream:
             yield piece
 
 
-async def _nothing() -> AsyncIterator[bytes]:
+async def _nothing() -> AsyncGenerator[bytes, None]:
     for piece in tuple[bytes, ...]():
         yield piece
 

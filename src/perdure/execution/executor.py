@@ -24,6 +24,7 @@ from perdure.domain.past import Past
 from perdure.domain.run import Command, Finish, Park, RunError, RunState, Status, Yield
 from perdure.domain.stored_run import Run
 from perdure.domain.transitions import Transition
+from perdure.execution.artifacts import RunArtifacts
 from perdure.execution.attempt import Attempt, StopReason
 from perdure.execution.log import Completed, Outcome, RunContext, Waiting
 from perdure.execution.recorder import LeaseLost, Recorder
@@ -163,6 +164,7 @@ class Executor:
             past=work.past,
             origin=origin_of(run),
             tracing=self._tracing,
+            files=RunArtifacts(self._core, attempt.claimed, recorder),
         )
 
     def _failed(self, attempt: Attempt, error: Exception) -> Ending:

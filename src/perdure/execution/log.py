@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ag_ui.core import BaseEvent
 from pydantic_core import from_json, to_json
@@ -19,6 +19,9 @@ from perdure.domain.past import Answer, Past
 from perdure.domain.run import PendingCall, Waiting, WaitingReason
 from perdure.execution.request import RunOrigin, StartRequest, start_request
 from perdure.telemetry.spans import Tracing
+
+if TYPE_CHECKING:
+    from perdure.execution.artifacts import RunArtifacts
 
 __all__ = [
     "Completed",
@@ -83,6 +86,14 @@ class RunContext:
     past: Past = field(default_factory=Past)
     origin: RunOrigin = field(default_factory=RunOrigin)
     tracing: Tracing = field(default_factory=Tracing)
+    files: RunArtifacts | None = None
+
+    @property
+    def artifacts(self) -> RunArtifacts:
+        """The run's files: `write`, `read`, `stream`, `list`, `delete`. Raises LookupError outside of a server."""
+        if self.files is None:
+            raise LookupError("This run is not executed by a server: it has no files.")
+        return self.files
 
     @property
     def request(self) -> StartRequest:

@@ -7,7 +7,7 @@ reader sees a file whole, old or new, and an upload that breaks off was never th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -60,7 +60,7 @@ class Opened:
     artifact: Artifact
     start: int
     stop: int
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes, None]
 
 
 async def write(core: Core, new: NewArtifact, chunks: AsyncIterator[bytes]) -> Artifact:
@@ -82,7 +82,7 @@ async def write(core: Core, new: NewArtifact, chunks: AsyncIterator[bytes]) -> A
         await asyncio.shield(asyncio.create_task(_discard(core, blob)))
         raise
     if artifact.created_at != artifact.updated_at:
-        await _sweep_quietly(core)
+        await sweep_quietly(core)
     return artifact
 
 
@@ -131,7 +131,7 @@ async def delete(core: Core, key: RunKey, path: ArtifactPath, *, fence: int | No
         raise StaleFence
     if not gone:
         raise ArtifactNotFound(f"The run has no artifact {path}.")
-    await _sweep_quietly(core)
+    await sweep_quietly(core)
 
 
 async def read_text(core: Core, key: RunKey, path: ArtifactPath) -> tuple[Artifact, str]:
@@ -192,6 +192,12 @@ async def sweep(core: Core) -> int:
     return len(names)
 
 
+async def sweep_quietly(core: Core) -> None:
+    """Sweep now, after rows went away; where that does not work just now, maintenance does it soon."""
+    with suppress(Unavailable):
+        await sweep(core)
+
+
 async def clear_staged(core: Core) -> int:
     """Remove the unfinished files of processes that were killed an hour ago; answers how many."""
     return await core.blobs.clear_staged(LOOSE_MS / 1000)
@@ -239,11 +245,6 @@ async def _discard(core: Core, blob: BlobName) -> None:
     """Nothing will point at the blob: remove it now or, where that does not work, leave it to the sweep."""
     with suppress(Unavailable):
         await store.abandon(core.database, blob)
-        await sweep(core)
-
-
-async def _sweep_quietly(core: Core) -> None:
-    with suppress(Unavailable):
         await sweep(core)
 
 

@@ -12,7 +12,7 @@ from perdure.domain.errors import ConversationNotFound
 from perdure.domain.ids import ConversationId, ProjectId, RunKey, new_uuid
 from perdure.domain.run import TERMINAL
 from perdure.ledger.notify import LOG_CHANNEL, run_item
-from perdure.services import lifecycle
+from perdure.services import artifacts, lifecycle
 from perdure.services.core import Core
 from perdure.store import conversations, runs
 
@@ -55,7 +55,7 @@ async def update(
 async def delete(
     core: Core, project_id: ProjectId, conversation_id: ConversationId, wait_seconds: float
 ) -> list[RunKey]:
-    """Delete a conversation with its messages, runs and their events; answers the runs that went with it.
+    """Delete a conversation with its messages, runs, their events and files; answers the runs that went with it.
 
     What still runs in it is cancelled first, with its children, and its workers get `wait_seconds` to end it. A worker
     that does not come back in time finds its run gone and stops. Raises ConversationNotFound.
@@ -70,6 +70,7 @@ async def delete(
         raise ConversationNotFound(f"There is no conversation {conversation_id}.")
     core.hub.grew(gone)
     core.notifier.say(LOG_CHANNEL, map(run_item, gone))
+    await artifacts.sweep_quietly(core)
     return list(gone)
 
 

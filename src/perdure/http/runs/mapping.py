@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from perdure.domain.artifact import Artifact
 from perdure.domain.errors import InvalidRequest
 from perdure.domain.message import parse_messages
 from perdure.domain.run import Kind, Status, Waiting
@@ -134,8 +136,11 @@ def accepted(created: Created) -> Accepted:
     return Accepted(True, canonical(run), created.duplicate, run.conversation_id, run.message_id)
 
 
-def canonical(run: Run, *, whole: bool = True) -> CanonicalRun:
-    """A run in the canonical form; in lists not `whole`: without its input, config and output, which may be large."""
+def canonical(run: Run, *, whole: bool = True, artifacts: Iterable[Artifact] = ()) -> CanonicalRun:
+    """A run in the canonical form; in lists not `whole`: without its input, config and output, which may be large.
+
+    `artifacts`: its files; they are answered where one run is read.
+    """
     spec, origin, targets = run.spec, run.spec.origin, run.spec.targets
     return CanonicalRun(
         run_id=run.run_id,
@@ -158,7 +163,7 @@ def canonical(run: Run, *, whole: bool = True) -> CanonicalRun:
         output=_raw(run.output) if whole else UNSET,
         error=None if run.error is None else ErrorView(run.error.message, run.error.code or UNSET),
         logs=None,
-        artifacts=(),
+        artifacts=tuple(map(artifact_view, artifacts)),
         duration_ms=_duration(run),
         exit_code=None,
         start_mode=spec.start_mode,
@@ -181,6 +186,11 @@ def canonical(run: Run, *, whole: bool = True) -> CanonicalRun:
         latest_event_id=run.latest_event_id,
         tags=run.tags,
     )
+
+
+def artifact_view(artifact: Artifact) -> dict[str, object]:
+    """A file in a run's `artifacts` (veryfront.md 1.4, 6)."""
+    return {"path": artifact.path, "contentType": artifact.content_type, "size": artifact.size}
 
 
 def run_page(runs: list[Run], limit: int, cursor: str | None) -> RunPage:

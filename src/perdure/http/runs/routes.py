@@ -7,6 +7,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from perdure.domain.artifact import ArtifactVisibility
 from perdure.domain.errors import InvalidRequest
 from perdure.domain.ids import ProjectId, RunKey
 from perdure.domain.principal import Principal, Scope
@@ -29,7 +30,7 @@ from perdure.http.runs.create_body import BODY_BYTES, parse_create
 from perdure.http.runs.create_schema import create_run_schema
 from perdure.http.runs.mapping import accepted, canonical, run_page, run_request
 from perdure.http.runs.response_schemas import canonical_run_schema, run_accepted_schema, run_page_schema
-from perdure.services import runs, scoping
+from perdure.services import artifacts, runs, scoping
 
 MAX_PAGE: Final = runs.MAX_PAGE
 DEFAULT_PAGE: Final = 50
@@ -50,7 +51,10 @@ async def create_run(request: Request) -> Response:
 
 async def get_run(request: Request) -> Response:
     """GET /runs/{run_id}: the bare object (veryfront.md section 0, rule 6)."""
-    return json_answer(canonical(await runs.get(core_of(request), await key_of(request, Scope.RUNS_READ))))
+    core = core_of(request)
+    run = await runs.get(core, await key_of(request, Scope.RUNS_READ))
+    shown = await artifacts.list_all(core, run.key, visibility=ArtifactVisibility.USER)
+    return json_answer(canonical(run, artifacts=shown))
 
 
 async def list_runs(request: Request) -> Response:
