@@ -361,3 +361,16 @@ async def test_the_canonical_run_names_its_files_and_its_conversation_takes_them
     assert folder_place(folder).objects() == set()
     assert (await outside("PUT", at_work, step["url"], content=TEXT)).status_code == 404
     assert folder_place(folder).objects() == set()
+
+
+async def test_a_fork_has_the_files_of_its_source_and_its_own_afterwards(at_work: Api, folder: Path) -> None:
+    run = await new_run(at_work)
+    await uploaded(at_work, run)
+    made = await at_work.json("POST", f"{run}/fork")
+    fork = f"/api/v1/agents/{made['id']}"
+    assert await at_work.json("GET", f"{fork}/artifacts") == [f"agents/{made['id']}/out/a.txt"]
+    assert (await at_work.client.get(f"{fork}/artifacts/out/a.txt")).content == TEXT
+    assert len(folder_place(folder).objects()) == 1
+    await uploaded(at_work, fork, body=b"the fork's")
+    assert (await at_work.client.get(f"{run}/artifacts/out/a.txt")).content == TEXT
+    assert (await at_work.client.get(f"{fork}/artifacts/out/a.txt")).content == b"the fork's"

@@ -48,7 +48,7 @@ PUBLIC = {
     *(operation.path for operation in SIGNED),
 }
 ROUTES = [
-    *((operation.method, operation.path) for operation in OPERATIONS),
+    *((operation.method, operation.published_path) for operation in OPERATIONS),
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),

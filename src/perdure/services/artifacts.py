@@ -176,7 +176,12 @@ async def copy_all(core: Core, source: RunKey, run_id: RunId) -> None:
 
     Files that the run has already stay its own. Raises Unavailable.
     """
-    await store.copy_all(core.database, source, run_id)
+    for _ in range(store.COPY_TRIES):
+        with suppress(store.BlobGone):
+            async with core.database.transaction() as connection:
+                await store.copy_all(connection, source, run_id)
+            return
+    raise Unavailable("The artifacts change all the time. Try again.")
 
 
 async def sweep(core: Core) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
@@ -19,8 +19,16 @@ from perdure.domain.ids import ProjectId, RunId, RunKey
 from perdure.store.database import Database
 from perdure.store.queries import load
 
+if TYPE_CHECKING:
+    from perdure.store.database import Connection
+
 _SQL = load("artifacts")
-_COPY_TRIES: Final = 5
+COPY_TRIES: Final = 5
+"""How often a copy is tried while its source changes."""
+
+
+class BlobGone(Exception):
+    """A blob that a copied row points at was removed just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +96,18 @@ async def delete(database: Database, key: RunKey, path: ArtifactPath, fence: int
     return (None, False) if row is None else (row["held"], row["path"] is not None)
 
 
-async def copy_all(database: Database, source: RunKey, run_id: RunId) -> None:
-    """Give a run of the same project the artifacts of another one. Raises Unavailable."""
-    for _ in range(_COPY_TRIES):
-        try:
-            await database.execute(_SQL["copy_artifacts"], source.project_id, source.run_id, run_id)
-        except asyncpg.ForeignKeyViolationError as error:
-            if error.constraint_name != "artifacts_blob_fkey":
-                raise
-            continue  # one of them was replaced meanwhile, and its blob removed
-        return
-    raise Unavailable("The artifacts change all the time. Try again.")
+async def copy_all(connection: Connection, source: RunKey, run_id: RunId) -> None:
+    """Give a run of the same project the artifacts of another one, within the caller's transaction.
+
+    Raises BlobGone where one of them was replaced meanwhile, and its blob removed: then the transaction is to be tried
+    again.
+    """
+    try:
+        await connection.execute(_SQL["copy_artifacts"], source.project_id, source.run_id, run_id)
+    except asyncpg.ForeignKeyViolationError as error:
+        if error.constraint_name != "artifacts_blob_fkey":
+            raise
+        raise BlobGone from None
 
 
 async def bury(database: Database, before: datetime, limit: int) -> None:
