@@ -64,12 +64,12 @@ class Projecting:
         done = await self._pass(lambda: projections.project_ended(self._core, thorough=thorough))
         if thorough and not done.full:
             self._thorough_at = began + _THOROUGH_SECONDS
+            await projections.measure(self._core)
         if monotonic() >= self._live_at:
             live_began = monotonic()
             live = await self._pass(lambda: projections.project_live(self._core))
             took = monotonic() - live_began
             self._live_at = monotonic() + (_REST * took if live.full else max(_LIVE_SECONDS, _LIVE_REST * took))
-            await projections.measure(self._core)
             done = Pass(done.projected + live.projected, done.full or live.full)
         took = monotonic() - began
         return max(0.02, _REST * took) if done.full else _EVERY_SECONDS
