@@ -11,11 +11,13 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from ag_ui.core import BaseEvent
 from pydantic_ai import Agent
 from pydantic_ai.messages import ModelMessage, ModelRequest, ToolReturnPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 
 from perdure import App
+from perdure.agents import RunContext, last_user_text
 
 FOLDER = Path(os.environ["PERDURE_TEST_FOLDER"])
 TOOLS = {"look": ["look"], "both": ["look", "count"], "send": ["send"], "break": ["broken"], "wait": ["gate"]}
@@ -104,6 +106,16 @@ async def gate(what: str) -> str:
     while not (FOLDER / what).exists():  # noqa: ASYNC110 - the file is made by another process
         await asyncio.sleep(0.02)
     return f"through {what}"
+
+
+@app.agent("writer")
+async def writer(run: RunContext) -> AsyncIterator[BaseEvent | dict[str, object]]:
+    """Writes what it was told into a file, keeps notes of its own, and says what files there are."""
+    text = last_user_text(run.messages)
+    await run.artifacts.write("out/said.txt", text)
+    await run.artifacts.write("tool-results/notes.json", json.dumps({"length": len(text)}), "application/json")
+    names = sorted(one.path for one in await run.artifacts.list())
+    yield {"type": "TEXT_MESSAGE_CHUNK", "messageId": "files", "delta": ", ".join(names)}
 
 
 app.agent("obedient", agent, description="Does what it is told.")
