@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+from perdure.domain.artifact import Artifact
 from perdure.domain.message import Message, last_user_text, text_of
+from perdure.execution.artifacts import RunArtifacts
 from perdure.execution.log import RunContext
 from perdure.execution.overrides import ClientTool
 from perdure.execution.request import ContextDocument, RunOrigin, SpawnedFrom, StartRequest, Trigger
 from perdure.execution.tool_context import current_run, idempotency_key, publish
 
 __all__ = [
+    "Artifact",
     "ClientTool",
     "ContextDocument",
     "Message",
+    "RunArtifacts",
     "RunContext",
     "RunOrigin",
     "SpawnedFrom",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator
 from email.utils import formatdate
 from pathlib import Path
@@ -18,7 +19,7 @@ from perdure.domain.artifact import Disposition
 from perdure.http.context import HttpSettings
 from perdure.http.files import content_disposition
 from tests.http.runs_app import ADMIN_KEY, Api, api, problem_in, served
-from tests.store.blob_places import folder_place
+from tests.store.blob_places import chunks_of, folder_place
 from tests.store.harness import eventually
 
 TEXT = b"0123456789"
@@ -374,3 +375,19 @@ async def test_a_fork_has_the_files_of_its_source_and_its_own_afterwards(at_work
     await uploaded(at_work, fork, body=b"the fork's")
     assert (await at_work.client.get(f"{run}/artifacts/out/a.txt")).content == TEXT
     assert (await at_work.client.get(f"{fork}/artifacts/out/a.txt")).content == b"the fork's"
+
+
+async def test_200_mb_go_up_and_down_through_constant_memory(at_work: Api) -> None:
+    run = await new_run(at_work)
+    size = 200 * 1024 * 1024
+    async with served(at_work.app) as base, httpx.AsyncClient(headers=AUTHORIZED, timeout=60) as client:
+        url = f"{base}{run}/artifacts/out/big.bin"
+        (await client.put(url, content=chunks_of(40 * 1024 * 1024))).raise_for_status()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        (await client.put(url, content=chunks_of(size))).raise_for_status()
+        read = 0
+        async with client.stream("GET", url) as answer:
+            async for piece in answer.aiter_bytes():
+                read += len(piece)
+        assert read == size
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 80 * 1024
