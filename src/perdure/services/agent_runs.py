@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
-from perdure.domain.errors import AgentNotFound, RunNotFound
+from perdure.domain.errors import AgentNotFound, RunNotFound, Unavailable
 from perdure.domain.ids import ProjectId, RunKey
 from perdure.domain.run import Kind
 from perdure.domain.stored_run import About, AgentRunFilter, AgentRunOrder, Run
@@ -19,6 +19,7 @@ from perdure.store import agent_runs as store
 from perdure.store.runs import at
 
 MAX_PAGE = 200
+_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +58,33 @@ async def get(core: Core, key: RunKey) -> Run:
     return run
 
 
-async def change(core: Core, run: Run, about: About, facts: Mapping[str, object]) -> Run:
-    """Store what is said about a run: what `about` has of names, and `facts` in place of the profile's own.
+async def change(
+    core: Core, run: Run, about: About, facts: Mapping[str, object], *, merged: Collection[str] = ()
+) -> Run:
+    """Store what is said about a run: what `about` has of names, and `facts` in place of the profile's own. Those that
+    `merged` names are objects whose members take the places of the known ones.
 
-    Raises RunNotFound.
+    Somebody who changes the profile at the same time loses nothing. Raises RunNotFound, Unavailable.
     """
-    known: dict[str, object] = {} if run.about.profile is None else msgspec.json.decode(run.about.profile)
-    profile = msgspec.json.encode({**known, **facts}).decode() if facts else None
-    said = About(name=about.name, title=about.title, topic=about.topic, profile=profile)
-    if not await store.set_about(core.database, run.key, said, at(core.clock())):
-        raise RunNotFound(f"There is no run {run.run_id}.")
-    return await get(core, run.key)
+    for _ in range(_TRIES):
+        known = run.about.profile
+        said = About(name=about.name, title=about.title, topic=about.topic, profile=_with(known, facts, merged))
+        if await store.set_about(core.database, run.key, said, known, at(core.clock())):
+            return await get(core, run.key)
+        run = await get(core, run.key)
+    raise Unavailable(f"Run {run.run_id} changes too fast. Try again.")
+
+
+def _with(profile: str | None, facts: Mapping[str, object], merged: Collection[str]) -> str | None:
+    if not facts:
+        return profile
+    known: dict[str, object] = {} if profile is None else msgspec.json.decode(profile)
+    new = {name: _merged(known.get(name), fact) if name in merged else fact for name, fact in facts.items()}
+    return msgspec.json.encode({**known, **new}).decode()
+
+
+def _merged(known: object, fact: object) -> object:
+    return {**known, **fact} if isinstance(known, dict) and isinstance(fact, dict) else fact
 
 
 async def agent_named(core: Core, selector: str) -> str:

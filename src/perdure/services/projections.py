@@ -18,7 +18,7 @@ import msgspec
 from perdure.domain.event import StoredEvents
 from perdure.domain.ids import RunKey
 from perdure.domain.projection import Projector, State
-from perdure.domain.run_text import Texts, input_text
+from perdure.domain.run_text import INPUT_CHARS, Texts, input_text
 from perdure.services.core import Core
 from perdure.store import projections, run_events
 from perdure.store.projections import Projected, Text, Update
@@ -161,7 +161,9 @@ def _text(run: Projected, texts: Texts) -> Text:
     return Text(
         names=_words(run.name, run.title, run.topic),
         labels=_words(run.agent_id, run.target, *run.tags, *run.categories),
-        said=_storable("\n".join(filter(None, (_input(run.input), texts.text("said"), run.error)))),
+        said=_storable(
+            "\n".join(filter(None, (_input(run.input), texts.text("said"), run.error, _content(run.profile))))
+        ),
         results=_storable(texts.text("result")),
     )
 
@@ -171,6 +173,13 @@ def _input(source: str | None) -> str:
         return input_text(source)
     except (msgspec.DecodeError, RecursionError):
         return ""
+
+
+def _content(profile: str | None) -> str:
+    """What whoever executes the run wants it to be found by (vertesia.md 1.5); as long as an input is."""
+    said = {} if profile is None else msgspec.json.decode(profile)
+    content = said.get("search_content")
+    return content[:INPUT_CHARS] if isinstance(content, str) else ""
 
 
 def _words(*names: str | None) -> str:

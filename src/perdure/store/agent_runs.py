@@ -36,10 +36,10 @@ async def count(database: Database, project_id: ProjectId, wanted: AgentRunFilte
     return found
 
 
-async def set_about(database: Database, key: RunKey, about: About, now: datetime) -> bool:
-    """Store what is said about a run now; False where there is no such run."""
+async def set_about(database: Database, key: RunKey, about: About, known: str | None, now: datetime) -> bool:
+    """Store what is said about a run now; False where its profile is not the `known` one, or there is no such run."""
     row = await database.fetchrow(
-        _SQL["set_about"], key.project_id, key.run_id, about.name, about.title, about.topic, about.profile, now
+        _SQL["set_about"], key.project_id, key.run_id, about.name, about.title, about.topic, about.profile, now, known
     )
     return row is not None
 

@@ -51,6 +51,7 @@ class Projected:
     topic: str | None
     input: str | None
     error: str | None
+    profile: str | None
     created_at: datetime
     updated_at: datetime
     revision: int
@@ -222,6 +223,7 @@ def _projected(row: asyncpg.Record) -> Projected:
         topic=row["topic"],
         input=row["input"],
         error=row["error_message"],
+        profile=row["profile"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         revision=row["revision"] or 0,

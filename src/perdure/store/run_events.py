@@ -99,11 +99,20 @@ async def lines(database: Database, key: RunKey, *, external: bool) -> AsyncIter
 
 
 async def read_of_types(
-    database: Database, key: RunKey, types: Sequence[str], after: int, limit: int
+    database: Database, key: RunKey, types: Sequence[str], after: int, limit: int, *, public_only: bool = True
 ) -> list[StoredEvents]:
-    """At most `limit` whole public rows that begin after event id `after` and hold an event of one of these types."""
-    rows = await database.fetch(_SQL["read_events_of_types"], key.project_id, key.run_id, list(types), after, limit)
+    """At most `limit` whole rows that begin after event id `after` and hold an event of one of these types."""
+    query = _SQL["read_events_of_types"] if public_only else _SQL["read_whole_log_of_types"]
+    rows = await database.fetch(query, key.project_id, key.run_id, list(types), after, limit)
     return [_stored(row) for row in rows]
+
+
+async def newest_with(
+    database: Database, key: RunKey, texts: tuple[str, str], before: int | None
+) -> StoredEvents | None:
+    """The newest whole public row that begins before event id `before` and holds a CUSTOM event and both texts."""
+    row = await database.fetchrow(_SQL["newest_event_with"], key.project_id, key.run_id, *texts, before)
+    return None if row is None else _stored(row)
 
 
 async def read_external_tail(database: Database, key: RunKey, after: int, limit: int) -> list[StoredEvents]:

@@ -14,6 +14,7 @@ from msgspec import UNSET, Raw, UnsetType
 from perdure.domain.errors import NotBuilt
 from perdure.domain.principal import Principal
 from perdure.domain.run import Executor, Kind, Status
+from perdure.domain.run_profile import DEFAULT_ENVIRONMENT, model_name
 from perdure.domain.stored_run import About, Origin, Run, RunSpec, Visibility
 from perdure.http.agents.create_schema import PRINCIPAL_TYPES
 from perdure.http.agents.schemas import AgentRunView, InteractionRef, ResourceRef
@@ -22,20 +23,25 @@ from perdure.services.runs import RunRequest
 ACCOUNT: Final = "perdure"
 """There is one account: this server."""
 
-DEFAULT_ENVIRONMENT: Final = "default"
 DEFAULT_ITERATIONS: Final = 20
 
 _TRIGGERS: Final = MappingProxyType({"schedule": "schedule", "webhook": "event_subscription"})
 """Kinds of triggers as the dialect's sources; any other is `api`."""
 
 _KEPT: Final = frozenset(
-    {"tool_names", "initial_skills", "initial_tool_calls", "excluded_tools", "collection_id", "content_type"}
-)
+    {"tool_names", "initial_skills", "initial_tool_calls", "excluded_tools", "collection_id", "content_type",
+     "workstream_id"}
+)  # fmt: skip
 """What creation said and every answer repeats. The rest of what it said is for the run alone (vertesia.md 2.3)."""
 
 _PROFILE: Final = frozenset({"tool_approval_mode", "disabled_mcp_collections", "properties", "generate_topic",
                              "generate_lessons"})  # fmt: skip
 """What creation says and may be changed later."""
+
+_HIDDEN: Final = frozenset(
+    {"model", "effort", "activity_state", "workflow_id", "first_workflow_run_id", "search_content"}
+)
+"""What the profile holds and an agent run does not show as it is."""
 
 _PROCESS: Final = frozenset({"process_id", "process_definition"})
 
@@ -49,7 +55,7 @@ class _Input(msgspec.Struct, frozen=True):
 
 def refuse_process(body: object) -> None:
     """Process runs share the route, and are told by these members (vertesia.md 1.6). Raises NotBuilt."""
-    if isinstance(body, dict) and _PROCESS & body.keys():
+    if isinstance(body, dict) and (_PROCESS & body.keys() or body.get("run_kind") == "process"):
         raise NotBuilt("Process runs are not built: start an agent run, with `interaction`.")
 
 
@@ -59,7 +65,7 @@ def run_request(body: Mapping[str, Any], agent_id: str, principal: Principal, cl
     given_config = body.get("config", {})
     config = {**given_config, **{name: body[name] for name in ("environment", "model") if name in body}}
     kept = {name: value for name, value in body.items() if name not in ("data", "environment", "model")}
-    source = body.get("source") or _source(principal, client_ip)
+    source = body.get("source") or source_of(principal, client_ip)
     return RunRequest(
         kind=Kind.AGENT,
         owner_kind="project",
@@ -90,7 +96,7 @@ def _input(body: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, obje
     data = body.get("data", {})
     waits_for_the_user = not data and body.get("interactive", True)
     steps = body.get("max_iterations", 0)
-    model = _model(config)
+    model = model_name(config.get("model"), config.get("environment"))
     return {
         "messages": [] if waits_for_the_user else [{"role": "user", "content": first_turn(data)}],
         "runtime_overrides": {"max_steps": int(steps) if steps >= 1 else DEFAULT_ITERATIONS, **_tools(body)},
@@ -111,14 +117,6 @@ def _tools(body: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-def _model(config: Mapping[str, Any]) -> str | None:
-    """`provider:model`, as the executor names models. Without a provider the agent's own model stays."""
-    model, environment = config.get("model"), config.get("environment")
-    if not model or ":" in model:
-        return model or None
-    return f"{environment}:{model}" if environment and environment != DEFAULT_ENVIRONMENT else None
-
-
 def _about(body: Mapping[str, Any]) -> About:
     profile = {name: body[name] for name in _PROFILE if name in body}
     content_type = body.get("content_type")
@@ -132,7 +130,8 @@ def _about(body: Mapping[str, Any]) -> About:
     )
 
 
-def _source(principal: Principal, client_ip: str) -> dict[str, object]:
+def source_of(principal: Principal, client_ip: str) -> dict[str, object]:
+    """How a run was started, where the caller does not say it."""
     kind, _, name = starter(principal.subject).partition(":")
     return {
         "type": "api",
@@ -149,7 +148,7 @@ def _source(principal: Principal, client_ip: str) -> dict[str, object]:
 def agent_run(run: Run) -> dict[str, object]:
     """An agent run, whichever dialect started it, as a JSON object."""
     said = run.spec.agent_run or {}
-    profile: dict[str, object] = {} if run.about.profile is None else msgspec.json.decode(run.about.profile)
+    profile = profile_of(run)
     config = _config(run, said, profile)
     environment = str(config.get("environment") or DEFAULT_ENVIRONMENT)
     view = AgentRunView(
@@ -186,8 +185,13 @@ def agent_run(run: Run) -> dict[str, object]:
         environmentRef=ResourceRef(environment, environment, "environment"),
     )
     kept = {name: value for name, value in said.items() if name in _KEPT}
-    shown = {name: value for name, value in profile.items() if name not in ("model", "effort") and value is not None}
+    shown = {name: value for name, value in profile.items() if name not in _HIDDEN and value is not None}
     return {**kept, **shown, **msgspec.to_builtins(view, builtin_types=(Raw,))}
+
+
+def profile_of(run: Run) -> dict[str, object]:
+    """What is said about a run and may be changed."""
+    return {} if run.about.profile is None else dict(msgspec.json.decode(run.about.profile))
 
 
 def status_of(run: Run) -> str:
@@ -203,6 +207,9 @@ def activity_of(run: Run) -> str | UnsetType:
     """Whether a live run works, or waits for somebody."""
     if run.status.terminal:
         return UNSET
+    told = profile_of(run).get("activity_state") if run.executor is Executor.CALLER else None
+    if isinstance(told, str) and run.status is Status.RUNNING:
+        return told
     return "idle" if run.status is Status.WAITING else "working"
 
 

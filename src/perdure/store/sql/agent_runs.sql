@@ -36,9 +36,9 @@ WHERE w.project_id = $1 AND w.kind = 'agent'
   AND ($11::text IS NULL OR w.visibility = 'project' OR w.created_by = $11);
 
 -- name: set_about
--- Change what is said about a run; null leaves a thing as it is.
+-- Change what is said about a run, where its profile is still the known one; null leaves a thing as it is.
 UPDATE runs
 SET name = coalesce($3, name), title = coalesce($4, title), topic = coalesce($5, topic),
     profile = coalesce($6::json, profile), updated_at = $7
-WHERE project_id = $1 AND run_id = $2
+WHERE project_id = $1 AND run_id = $2 AND profile::text IS NOT DISTINCT FROM $8
 RETURNING run_id;

@@ -35,7 +35,7 @@ LIMIT $2;
 -- name: projected
 -- What is to be projected of some runs, and how far they are. System-wide set: each row carries its project_id.
 SELECT r.project_id, r.run_id, r.agent_id, r.target, r.tags, r.input, r.error_message, r.created_at, r.updated_at,
-       r.name, r.title, r.topic, r.categories, r.spec,
+       r.name, r.title, r.topic, r.categories, r.spec, r.profile,
        p.revision, p.generation, p.event_id, p.run_updated_at, p.state
 FROM unnest($1::uuid[], $2::text[]) AS k(project_id, run_id)
 JOIN runs r ON r.project_id = k.project_id AND r.run_id = k.run_id

@@ -60,6 +60,23 @@ WHERE project_id = $1 AND run_id = $2 AND public AND types && $3::text[] AND fir
 ORDER BY first_event_id
 LIMIT $5;
 
+-- name: read_whole_log_of_types
+-- The rows of one run, private ones included, that hold an event of one of these types, in order, after a row's last event.
+SELECT first_event_id, first_ts, first_external_sequence, public, types, events
+FROM run_events
+WHERE project_id = $1 AND run_id = $2 AND types && $3::text[] AND first_event_id > $4
+ORDER BY first_event_id
+LIMIT $5;
+
+-- name: newest_event_with
+-- The newest public row of one run, before an event, that holds a CUSTOM event and two texts.
+SELECT first_event_id, first_ts, first_external_sequence, public, types, events
+FROM run_events
+WHERE project_id = $1 AND run_id = $2 AND public AND types @> '{CUSTOM}'::text[]
+  AND strpos(events, $3) > 0 AND strpos(events, $4) > 0 AND ($5::bigint IS NULL OR first_event_id < $5)
+ORDER BY first_event_id DESC
+LIMIT 1;
+
 -- name: read_tails
 -- What many followed runs have new, each after its own cursor, with where each log ends. System-wide set: each row carries its project_id.
 SELECT f.ord::int, h.latest_event_id, h.status, e.first_event_id, e.first_ts, e.first_external_sequence, e.public, e.types, e.events
