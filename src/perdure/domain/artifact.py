@@ -1,4 +1,4 @@
-"""Artifacts: the files of runs (vertesia.md section 5). How they are called, who is shown them, what is kept of each."""
+"""Artifacts: the files of runs (vertesia.md section 5). Their names, who is shown them, and what is kept of each."""
 
 from __future__ import annotations
 
