@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.domain.event import RUN_ERROR, RUN_FINISHED, TERMINAL_TYPES, TOOL_CALL_RESULT
+from perdure.domain.event import RUN_ERROR, RUN_FINISHED, TERMINAL_TYPES, TOOL_CALL_RESULT, custom
 from perdure.domain.run import (
     USER_INPUT,
     Answer,
@@ -20,6 +20,7 @@ from perdure.domain.run import (
     Executor,
     Finish,
     Interrupt,
+    Note,
     Park,
     PendingCall,
     Restart,
@@ -48,6 +49,7 @@ COMMANDS: dict[str, Command] = {
     "answer": Answer("c1", 1, "1"),
     "signal": Signal("go", {"n": 1}),
     "interrupt": Interrupt({"ack": "1"}),
+    "note": Note(custom("told", 1)),
     "complete": Finish(Status.COMPLETED),
     "fail": Finish(Status.FAILED, RunError("broken", "BROKEN")),
     "abort": Finish(Status.CANCELLED),
@@ -72,6 +74,7 @@ signal        pending running waiting  caller engine external =         =      2
 interrupt     pending running          caller engine external =         =      2 3 keep    CUSTOM
 interrupt     waiting                  engine external        pending   =      2 3 enqueue CUSTOM,TOOL_CALL_RESULT
 interrupt     waiting                  caller                 running   =      2 3 keep    CUSTOM,TOOL_CALL_RESULT
+note          pending running waiting  caller engine external =         =      2 3 keep    CUSTOM
 complete      pending running          caller engine external completed =      2 3 remove  RUN_FINISHED
 complete      waiting                  caller engine external completed =      2 3 remove  TOOL_CALL_RESULT,RUN_FINISHED
 fail          pending running          caller engine external failed    =      2 3 remove  RUN_ERROR

@@ -34,6 +34,7 @@ class WantedKey:
     scopes: tuple[str, ...] | None
     expires_in_days: int | None
     imported: str | None
+    kind: KeyKind | None = None
 
 
 class Projects(Protocol):
@@ -57,6 +58,7 @@ class Keys(Protocol):
         scopes: tuple[str, ...] | None = None,
         expires_at: datetime | None = None,
         key: str | None = None,
+        kind: KeyKind | None = None,
     ) -> NewKey:
         """A new key."""
 
@@ -93,7 +95,9 @@ def create_key(context: typer.Context, wanted: WantedKey, project: str | None, *
     expires_at = None if wanted.expires_in_days is None else _now() + timedelta(days=wanted.expires_in_days)
 
     async def work(keys: Keys) -> NewKey:
-        return await keys.create(wanted.name, project=project, scopes=wanted.scopes, expires_at=expires_at, key=token)
+        return await keys.create(
+            wanted.name, project=project, scopes=wanted.scopes, expires_at=expires_at, key=token, kind=wanted.kind
+        )
 
     made = _with_keys(context, direct, work)
     if as_json:

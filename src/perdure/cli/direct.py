@@ -71,11 +71,18 @@ class DirectKeys:
         scopes: Sequence[str] | None = None,
         expires_at: datetime | None = None,
         key: str | None = None,
+        kind: KeyKind | None = None,
     ) -> NewKey:
         """A new key."""
         wanted = ORDINARY if scopes is None else frozenset(map(Scope, scopes))
         issued = await keys.create(
-            self._core, await self._project(project), name=name, scopes=wanted, expires_at=expires_at, token=key
+            self._core,
+            await self._project(project),
+            name=name,
+            scopes=wanted,
+            expires_at=expires_at,
+            token=key,
+            kind=kind or OWN_KIND,
         )
         plain = _key(issued.key)
         return NewKey(**{field: getattr(plain, field) for field in plain.__struct_fields__}, key=issued.token)

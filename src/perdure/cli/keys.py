@@ -8,6 +8,7 @@ import typer
 
 from perdure.cli.lazy import Lazy
 from perdure.cli.options import Direct, Json, Project
+from perdure.domain.api_key import KeyKind
 from perdure.domain.principal import Scope
 
 if TYPE_CHECKING:
@@ -40,13 +41,17 @@ def create(
             "--import", help="Import this key (`vf_<prefix>_<secret>`) instead of making one; `-` reads it from input."
         ),
     ] = None,
+    kind: Annotated[
+        KeyKind | None,
+        typer.Option(help="How the key begins: `pd_` (unset), or `sk-` for clients of the Agent Runs API."),
+    ] = None,
     project: Project = None,
     direct: Direct = False,
     as_json: Json = False,
 ) -> None:
     """Make or import a key. It is written to standard output, this once."""
     scopes = ("admin",) if admin else tuple(scope) if scope else None
-    wanted = administration.WantedKey(name, scopes, expires_in_days, imported)
+    wanted = administration.WantedKey(name, scopes, expires_in_days, imported, kind)
     administration.create_key(context, wanted, project, direct=direct, as_json=as_json)
 
 

@@ -12,8 +12,9 @@ from typing import Final, Literal
 import msgspec
 from ag_ui.core import BaseEvent, EventType
 
+from perdure.domain.agent_message import PUBLISHED
 from perdure.domain.event import STEP_RECORD
-from perdure.domain.past import ERROR_STEP, MODEL_STEP, Answer, Past, StreamedCall, StreamedMessage
+from perdure.domain.past import ERROR_STEP, INITIAL_STEP, MODEL_STEP, Answer, Past, StreamedCall, StreamedMessage
 
 SUPERSEDED: Final = "perdure.message.superseded"
 """Name of the CUSTOM event that takes a message back: value {messageId, reason, toolCallIds?}."""
@@ -23,6 +24,9 @@ TURN_STARTED: Final = "perdure.turn.started"
 
 TURN_ENDED: Final = "perdure.turn.ended"
 """Name of the CUSTOM event that ends a turn after which the run goes on: value {turn, status, metadata?}."""
+
+SETTLING: Final = (MODEL_STEP, INITIAL_STEP)
+"""What the keys of steps begin with that stand for everything streamed before them."""
 
 MAX_STEP_TEXT: Final = 48_000
 """Characters of a recorded step in one event. At five bytes each, as JSON text inside JSON, they stay below 256 KB."""
@@ -105,6 +109,7 @@ class LogFold:
         self._ids = set(past.ids)
         self._generation = past.generation
         self._restarted = past.restarted
+        self._published = dict(past.published)
         self._waiting: set[str] = set()
         self._parts: list[str] = []
 
@@ -120,6 +125,7 @@ class LogFold:
             ids=frozenset(self._ids),
             generation=self._generation,
             restarted=self._restarted,
+            published=MappingProxyType(dict(self._published)),
         )
 
     def call(self, call_id: str) -> StreamedCall | None:
@@ -259,6 +265,11 @@ class LogFold:
             self._waiting.discard(call_id)
             self._answers[call_id] = Answer(call_id, "approval", value.get("value"))
 
+    def _publish(self, value: Mapping[str, object]) -> None:
+        name = value.get("name")
+        if isinstance(name, str):
+            self._published[name] = value.get("value")
+
     def _attempt(self, value: Mapping[str, object]) -> None:
         self._restarted = False
 
@@ -296,7 +307,7 @@ class LogFold:
         else:
             recorded = bytes(line.value)
         self._steps[line.key] = recorded
-        if line.key.startswith(MODEL_STEP):
+        if line.key.startswith(SETTLING):
             self.settle()
 
     def _mark_settled(self, settled: bool) -> None:
@@ -335,6 +346,7 @@ _CUSTOM: Final[Mapping[str, Callable[[LogFold, Mapping[str, object]], None]]] = 
         "perdure.run.approval": LogFold._approval,
         "perdure.run.attempt": LogFold._attempt,
         "perdure.run.restarted": LogFold._restart,
+        PUBLISHED: LogFold._publish,
         TURN_STARTED: LogFold._turn_started,
         TURN_ENDED: LogFold._turn_ended,
     }

@@ -10,6 +10,9 @@ from typing import Final, Literal
 MODEL_STEP: Final = "model:"
 """Prefix of the keys of recorded model responses. Recording one settles every message that was streamed before it."""
 
+INITIAL_STEP: Final = "initial:calls"
+"""Key of the record that the calls which a run's creation asked for have been made. It settles them."""
+
 ERROR_STEP: Final = "error:"
 """Prefix of the keys of recorded failures. A restart forgets them, so that what failed is tried again."""
 
@@ -63,7 +66,8 @@ class Past:
 
     `open_stages` are the names of AG-UI steps (STEP_STARTED), `open_spans` the ids of REASONING_STARTs without an end.
     `ids` are all message and tool call ids ever used, so that a new one collides with none of them; `generation` counts
-    the restarts that forgot the recorded steps; `restarted` says that a restart came after the last attempt.
+    the restarts that forgot the recorded steps; `restarted` says that a restart came after the last attempt;
+    `published` holds the newest value of each name that the agent has published.
     """
 
     steps: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
@@ -75,6 +79,7 @@ class Past:
     ids: frozenset[str] = frozenset()
     generation: int = 0
     restarted: bool = False
+    published: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def open_messages(self) -> tuple[StreamedMessage, ...]:

@@ -172,6 +172,13 @@ class Interrupt:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Somebody tells the log something that moves nothing: `event` is a public event of the server's making."""
+
+    event: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """The run ends: completed, failed, or cancelled by its executor."""
 
@@ -209,4 +216,4 @@ class Restart:
     converse: bool = False
 
 
-Command = Claim | Start | Enqueue | Park | Answer | Signal | Interrupt | Finish | Cancel | Yield | Restart
+Command = Claim | Start | Enqueue | Park | Answer | Signal | Interrupt | Note | Finish | Cancel | Yield | Restart

@@ -23,6 +23,7 @@ from perdure.domain.run import (
     Executor,
     Finish,
     Interrupt,
+    Note,
     Park,
     PendingCall,
     Restart,
@@ -60,6 +61,7 @@ TABLE: Final = MappingProxyType(
         Answer: (Status.WAITING,),
         Signal: _LIVE,
         Interrupt: _LIVE,
+        Note: _LIVE,
         Finish: _LIVE,
         Cancel: _LIVE,
         Yield: (Status.RUNNING, Status.WAITING),
@@ -105,7 +107,7 @@ def decide(state: RunState, command: Command, names: RunNames) -> Transition | N
     match command:
         case Claim() | Start() | Enqueue():
             return _begin(state, command, names)
-        case Park() | Answer() | Signal() | Interrupt():
+        case Park() | Answer() | Signal() | Interrupt() | Note():
             return _talk(state, command)
         case Finish() | Cancel() | Yield() | Restart():
             return _end(state, command, names)
@@ -121,7 +123,7 @@ def _begin(state: RunState, command: Claim | Start | Enqueue, names: RunNames) -
             return _enqueue(state)
 
 
-def _talk(state: RunState, command: Park | Answer | Signal | Interrupt) -> Transition | None:
+def _talk(state: RunState, command: Park | Answer | Signal | Interrupt | Note) -> Transition | None:
     match command:
         case Park():
             return _park(state, command)
@@ -131,6 +133,8 @@ def _talk(state: RunState, command: Park | Answer | Signal | Interrupt) -> Trans
             return _signal(state, command)
         case Interrupt():
             return _interrupt(state, command)
+        case Note():
+            return Transition(state, (command.event,))
 
 
 def _end(state: RunState, command: Finish | Cancel | Yield | Restart, names: RunNames) -> Transition | None:
@@ -243,8 +247,7 @@ def _signal(state: RunState, command: Signal) -> Transition:
 
 
 def _interrupt(state: RunState, command: Interrupt) -> Transition:
-    """The attempt ends the turn; where none is alive because calls are open, the next one does, without their answers.
-    """
+    """The attempt ends the turn; where none is alive because calls are open, the next one does, without their answers."""
     event = custom(INTERRUPTED, {"payload": command.payload})
     if state.waiting is not None and state.waiting.calls:
         return replace(_resumed(state, (event, *_closed_calls(state))), signals=True)

@@ -1,16 +1,19 @@
 """The turns of an interactive run, read from its log: what was said, and which message is next (vertesia.md 4.1).
 
 The first turn is what the run was started with. Each signal `UserInput` is the next one, in the order in which they
-came; a turn begins with `perdure.turn.started` and ends with `perdure.turn.ended` or with the run.
+came, unless it `answers` what the run has asked; a turn begins with `perdure.turn.started` and ends with
+`perdure.turn.ended` or with the run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
+from perdure.domain.agent_signals import TRIGGER_CHECKPOINT
 from perdure.domain.event import RUN_FINISHED
 from perdure.domain.fold import TURN_ENDED, TURN_STARTED
 from perdure.domain.message import Message, Role
@@ -54,9 +57,10 @@ class _Event(msgspec.Struct):
 class TurnFold:
     """Reads a run's own log from the first event on. `first`: the messages that the run was started with."""
 
-    def __init__(self, first: tuple[Message, ...]) -> None:
+    def __init__(self, first: tuple[Message, ...], checkpoint_characters: int = 0) -> None:
         self._decoder = msgspec.json.Decoder(_Event)
         self._first = first
+        self._kept = checkpoint_characters
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -67,6 +71,7 @@ class TurnFold:
         self._interrupted = False
         self._inbox: list[Said] = []
         self._converse = False
+        self._checkpoint = False
 
     def add(self, line: str) -> None:
         """Take in the next event, as JSON text."""
@@ -81,6 +86,8 @@ class TurnFold:
     def turns(self) -> Turns:
         """The state as a value."""
         said = self._messages if self._open else [*self._messages, *self._answer()]
+        if self._checkpoint and not self._open:
+            said = compacted(said, self._kept)
         return Turns(tuple(said), self._number, self._open, self._interrupted, tuple(self._inbox), self._converse)
 
     def _answer(self) -> list[Message]:
@@ -89,8 +96,10 @@ class TurnFold:
 
     def _own(self, name: str, value: Any) -> None:
         match name:
+            case "perdure.signal" if value["name"] == TRIGGER_CHECKPOINT:
+                self._checkpoint = True
             case "perdure.signal":
-                if value["name"] == USER_INPUT:
+                if value["name"] == USER_INPUT and "answers" not in value:
                     self._inbox.append(Said(user_message(value["payload"], f"user-{self._number}-{len(self._inbox)}")))
             case _ if name == INTERRUPTED:
                 self._interrupt()
@@ -111,11 +120,30 @@ class TurnFold:
 
     def _start(self) -> None:
         self._messages += self._answer()
+        if self._checkpoint:
+            self._messages = compacted(self._messages, self._kept)
+            self._checkpoint = False
         self._transcript = Transcript()
         self._number += 1
         self._open = True
         if self._inbox:
             self._messages.append(self._inbox.pop(0).message)
+
+
+def compacted(messages: Sequence[Message], characters: int) -> list[Message]:
+    """The newest messages that have at most so many characters of JSON, and those of the system; at least the last two.
+
+    What is kept begins with the user: an answer to a question that is gone says nothing.
+    """
+    room, first = characters, len(messages)
+    for place in range(len(messages) - 1, -1, -1):
+        room -= len(msgspec.json.encode(messages[place].parts))
+        if room < 0 and place < len(messages) - 2:
+            break
+        first = place
+    first = next((place for place in range(first, len(messages)) if messages[place].role is Role.USER), first)
+    rules = [message for message in messages[:first] if message.role in (Role.SYSTEM, Role.DEVELOPER)]
+    return [*rules, *messages[first:]]
 
 
 def user_message(payload: object, message_id: str) -> Message:

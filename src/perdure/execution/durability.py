@@ -74,7 +74,6 @@ class Durability(AbstractCapability[Any]):
         self._earlier_calls = frozenset(earlier_calls)
         self._responses = 0
         self._requests = 0
-        self._live = False
         emitter.fold.reserve(self._earlier_calls)
 
     @classmethod
@@ -98,7 +97,7 @@ class Durability(AbstractCapability[Any]):
         key = f"{MODEL_STEP}{self._responses + 1}"
         recorded = self._run.log.step(key)
         if recorded is None:
-            self._live = True
+            self._run.progress_made.live = True
             response = await self._ask(request, key)
         else:
             response = load_response(recorded)
@@ -185,7 +184,7 @@ class Durability(AbstractCapability[Any]):
         record_durable_unit(executed=recorded is None)
         if recorded is not None:
             return tool_steps.replay(recorded)
-        self._live = True
+        self._run.progress_made.live = True
         try:
             with self._run.tracing.tool_call(name=call.tool_name, call_id=call.tool_call_id):
                 result = await handler(args)
@@ -253,7 +252,7 @@ class Durability(AbstractCapability[Any]):
                 call = self.emitter.fold.call(part.tool_call_id)
                 if call is not None and call.result is None:
                     await self.emitter.emit(*self._result_events(part))
-            case CustomEvent() if self._live and event.ui:
+            case CustomEvent() if self._run.progress_made.live and event.ui:
                 await self.emitter.emit(custom_event(event.name, event.to_payload()))
             case _:
                 pass

@@ -7,8 +7,7 @@ from typing import Final
 from ag_ui.core import BaseEvent
 
 from perdure.domain.closing import end_events, supersede_events
-from perdure.domain.fold import LogFold
-from perdure.domain.past import MODEL_STEP
+from perdure.domain.fold import SETTLING, LogFold
 from perdure.execution.log import RunContext
 
 ATTEMPT_LOST: Final = "attempt_lost"
@@ -53,7 +52,7 @@ class Emitter:
     async def record(self, key: str, value: bytes) -> None:
         """Records a step (JSON)."""
         self.check()
-        if key.startswith(MODEL_STEP):
+        if key.startswith(SETTLING):
             self.fold.settle()
         try:
             await self._run.log.record(key, value)

@@ -22,6 +22,7 @@ from perdure.domain.ids import RunKey
 from perdure.domain.message import Message, parse_messages
 from perdure.domain.past import Past
 from perdure.domain.run import Command, Finish, Park, RunError, RunState, Status, Yield
+from perdure.domain.run_profile import profile_of
 from perdure.domain.stored_run import Run
 from perdure.domain.transitions import Transition
 from perdure.execution.artifacts import RunArtifacts
@@ -131,7 +132,7 @@ class Executor:
         self, attempt: Attempt, run: Run, given: Mapping[str, object], work: Work, recorder: Recorder
     ) -> Ending:
         if work.waits:
-            return Ending(wait_for_user(attempt), "waiting")
+            return Ending(wait_for_user(attempt, work), "waiting")
         try:
             if work.begins is not None:
                 await recorder.emit(work.begins)
@@ -164,6 +165,7 @@ class Executor:
             past=work.past,
             origin=origin_of(run),
             tracing=self._tracing,
+            profile=profile_of(run, first_turn=work.turn in (None, 1)),
             files=RunArtifacts(self._core, attempt.claimed, recorder),
         )
 
@@ -197,7 +199,13 @@ class Executor:
         before = await recorder.close()
         extra = Extra(before=before, closed=True, output=ending.output, metadata=ending.metadata)
         known = Known(
-            RunState(Status.RUNNING, run.executor, attempt.claimed.attempt, attempt.claimed.fence),
+            RunState(
+                Status.RUNNING,
+                run.executor,
+                attempt.claimed.attempt,
+                attempt.claimed.fence,
+                latest_signal_id=run.latest_signal_id,
+            ),
             attempt.claimed.revision,
             run.names,
             run.route,
@@ -239,14 +247,16 @@ def _traced(run: Run) -> TracedRun:
 
 def _stopped(attempt: Attempt, work: Work) -> Ending:
     """The user has stopped the turn: what it left open is closed, and the run waits for the next message."""
-    return Ending(wait_for_user(attempt), "waiting", closes="cancelled", last=(turn_ended(work, "stopped"),))
+    return Ending(wait_for_user(attempt, work), "waiting", closes="cancelled", last=(turn_ended(work, "stopped"),))
 
 
 def _ended(outcome: Outcome, attempt: Attempt, run: Run, work: Work) -> Ending:
     fence = attempt.claimed.fence
     match outcome:
         case Completed() if work.turn is not None and run.spec.interactive:
-            return Ending(wait_for_user(attempt), "waiting", last=(turn_ended(work, "completed", outcome.metadata()),))
+            return Ending(
+                wait_for_user(attempt, work), "waiting", last=(turn_ended(work, "completed", outcome.metadata()),)
+            )
         case Completed():
             metadata = outcome.metadata()
             return Ending(

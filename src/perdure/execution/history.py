@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from pydantic_ai.messages import (
     AudioUrl,
@@ -29,6 +29,9 @@ from pydantic_ai.messages import (
 
 from perdure.domain.message import Message, Role, text_of
 from perdure.domain.part import Part
+
+_ARTIFACT: Final = "artifact:"
+"""What references to the run's own files begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +143,11 @@ def _media(part: Part) -> UserContent:
     media_type = str(part.get("media_type") or ("image/png" if part["type"] == "image" else "application/octet-stream"))
     if isinstance(data, str):
         return BinaryContent(base64.b64decode(data), media_type=media_type)
-    if not isinstance(url, str):
+    if not isinstance(url, str) or url.startswith(_ARTIFACT):
         # An upload, or a handle of a provider: its bytes are not here, but the model should know that there is a file.
+        # The same goes for a file of the run, which its tools read.
+        if url:
+            return f"[attached file: {part.get('filename') or url} ({url})]"
         return f"[attached file: {part.get('filename') or part.get('upload_id') or part.get('file_id')}]"
     match media_type.partition("/")[0]:
         case "image":

@@ -6,17 +6,19 @@ each new step before anything that depends on it. Who implements `RunLog` decide
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from ag_ui.core import BaseEvent
+from ag_ui.core import BaseEvent, CustomEvent
 from pydantic_core import from_json, to_json
 
+from perdure.domain.agent_message import AGENT_PLAN, MESSAGE, PROGRESS, PUBLISHED, MessageKind, planned
 from perdure.domain.errors import PerdureError
 from perdure.domain.message import Message
 from perdure.domain.past import Answer, Past
 from perdure.domain.run import PendingCall, Waiting, WaitingReason
+from perdure.domain.run_profile import RunProfile
 from perdure.execution.request import RunOrigin, StartRequest, start_request
 from perdure.telemetry.spans import Tracing
 
@@ -49,6 +51,13 @@ class RunFailed(PerdureError):
             self.code = code
 
 
+class Liveness:
+    """Whether an attempt has come to what is not recorded yet."""
+
+    def __init__(self) -> None:
+        self.live = False
+
+
 class RunLog(Protocol):
     """One run's log, as an attempt sees it."""
 
@@ -71,7 +80,7 @@ class RunContext:
 
     `messages` is the conversation so far: those of the request or, where it has none, those that the run's conversation
     holds before the run's own. `request` is what the caller said, typed; `input` the same as it came in. `clock` tells
-    the time in integer milliseconds.
+    the time in integer milliseconds. `profile` is what creation and signals of the Agent Runs API said for this turn.
     """
 
     run_id: str
@@ -87,6 +96,8 @@ class RunContext:
     origin: RunOrigin = field(default_factory=RunOrigin)
     tracing: Tracing = field(default_factory=Tracing)
     files: RunArtifacts | None = None
+    profile: RunProfile = field(default_factory=RunProfile)
+    progress_made: Liveness = field(default_factory=Liveness)
 
     @property
     def artifacts(self) -> RunArtifacts:
@@ -104,6 +115,51 @@ class RunContext:
         """A key for outside systems: the same whenever this step of this run is executed again after a crash."""
         return f"{self.run_id}.{self.past.generation}.{step}"
 
+    @property
+    def live(self) -> bool:
+        """Whether the attempt does something new, rather than what the log has recorded."""
+        return self.progress_made.live or not self.past.steps
+
+    async def publish(self, name: str, value: object) -> None:
+        """Makes a JSON value the answer to the query `name` (GET /api/v1/agents/{run_id}/query/{name}) from now on.
+
+        Like all that is told here, it is not repeated while recorded steps are replayed.
+        """
+        if self.live:
+            await self.tell(name, value)
+
+    async def tell(self, name: str, value: object) -> None:
+        """What `publish` does, also in a replay."""
+        await self._say(PUBLISHED, {"name": name, "value": value})
+
+    async def plan(self, tasks: Sequence[str | Mapping[str, object]], *, comment: str | None = None) -> None:
+        """Publishes the plan. A task is its goal, or an object {goal, instructions?, comment?, status?}; a status is
+        pending, in_progress, completed or skipped. Raises ValueError for a task without a goal.
+        """
+        await self.publish(AGENT_PLAN, {"plan": planned(tasks), **({"comment": comment} if comment else {})})
+
+    async def message(
+        self, text: str, *, type: MessageKind | str = MessageKind.UPDATE, details: Mapping[str, object] | None = None
+    ) -> None:
+        """Tells the run's clients something (vertesia.md 3.2). Raises ValueError for a `type` that is not the agent's.
+
+        Types are system, thought, update, warning, error, answer and request_input.
+        """
+        kind = MessageKind(type)
+        if self.live:
+            await self._say(
+                MESSAGE,
+                {"type": kind.number, "message": text, **({} if details is None else {"details": dict(details)})},
+            )
+
+    async def progress(self, done: float, total: float | None = None, text: str = "") -> None:
+        """Tells how far the work is."""
+        if self.live:
+            await self._say(PROGRESS, {"done": done, **({} if total is None else {"total": total}), "text": text})
+
+    async def _say(self, name: str, value: dict[str, object]) -> None:
+        await self.log.emit(CustomEvent(name=name, value=value))
+
     async def step(self, key: str, run: Callable[[], Awaitable[T]]) -> T:
         """The result of `run`, executed once: recorded under `key`, and read from the log in later attempts.
 
@@ -112,6 +168,7 @@ class RunContext:
         name = f"step:{key}"
         recorded = self.log.step(name)
         if recorded is None:
+            self.progress_made.live = True
             recorded = to_json(await run())
             await self.log.record(name, recorded)
         result: T = from_json(recorded)

@@ -23,6 +23,7 @@ class Overrides:
 
     model: str | None = None
     allowed_tools: frozenset[str] | None = None
+    excluded_tools: frozenset[str] = frozenset()
     thinking: int | bool | None = None
     max_steps: int | None = None
     tools: tuple[ClientTool, ...] = ()
@@ -34,10 +35,12 @@ def overrides_of(request: Mapping[str, object]) -> Overrides:
     runtime = request.get("runtime_overrides")
     runtime = runtime if isinstance(runtime, Mapping) else {}
     model, allowed = request.get("model"), runtime.get("allowed_tools")
+    excluded = runtime.get("excluded_tools")
     thinking, steps = runtime.get("thinking"), runtime.get("max_steps")
     return Overrides(
         model=model if isinstance(model, str) and model else None,
         allowed_tools=frozenset(map(str, allowed)) if isinstance(allowed, list) else None,
+        excluded_tools=frozenset(map(str, excluded)) if isinstance(excluded, list) else frozenset(),
         thinking=thinking if isinstance(thinking, int) else None,
         max_steps=steps if isinstance(steps, int) and not isinstance(steps, bool) else None,
         tools=_tools(request.get("tools")),

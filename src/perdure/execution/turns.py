@@ -12,14 +12,14 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from ag_ui.core import BaseEvent
+from ag_ui.core import BaseEvent, CustomEvent
 
-from perdure.domain.agui import custom_event
 from perdure.domain.event import CUSTOM
 from perdure.domain.fold import TURN_ENDED, TURN_STARTED, LogFold
 from perdure.domain.message import Message
 from perdure.domain.past import Past
 from perdure.domain.run import Kind, Park, Waiting, WaitingReason
+from perdure.domain.run_profile import checkpoint_characters
 from perdure.domain.stored_run import Run
 from perdure.domain.transitions import INTERRUPTED
 from perdure.domain.turns import TurnFold, Turns
@@ -35,7 +35,8 @@ class Work:
     """What an attempt finds: the past of its turn, the conversation up to it, and the event that begins it.
 
     `begins` is None for a turn that has begun; `turn` is None for a run of one turn. `waits`: there is nothing to do
-    before the user's next message; `stopped`: the user has stopped the turn before it could go on.
+    before the user's next message; `stopped`: the user has stopped the turn before it could go on; `more`: another
+    message waits for its turn already.
     """
 
     past: Past
@@ -44,11 +45,12 @@ class Work:
     begins: BaseEvent | None = None
     waits: bool = False
     stopped: bool = False
+    more: bool = False
 
 
 async def find_work(core: Core, attempt: Attempt, run: Run, first: tuple[Message, ...]) -> Work:
     """Read the run's log. `first`: the messages that it was started with."""
-    log, fold = LogFold(), TurnFold(first)
+    log, fold = LogFold(), TurnFold(first, checkpoint_characters(run))
     # The claim of a fresh run wrote the only event.
     if attempt.claimed.latest_event_id > 1:
         async for line in event_service.own_lines(core, run.key):
@@ -63,25 +65,28 @@ async def find_work(core: Core, attempt: Attempt, run: Run, first: tuple[Message
 
 def _next_turn(log: LogFold, turns: Turns) -> Work:
     if turns.open:
-        return Work(log.past(), turns.messages, turns.number, stopped=turns.interrupted)
+        return Work(log.past(), turns.messages, turns.number, stopped=turns.interrupted, more=bool(turns.inbox))
     if not turns.inbox:
         return Work(log.past(), turns.messages, turns.number, waits=True)
     said = turns.inbox[0]
     number = turns.number + 1
-    begins = custom_event(TURN_STARTED, {"turn": number, "messageId": said.message.id})
+    begins = CustomEvent(name=TURN_STARTED, value={"turn": number, "messageId": said.message.id})
     log.observe(begins)
-    return Work(log.past(), (*turns.messages, said.message), number, begins, stopped=said.stopped)
+    return Work(
+        log.past(), (*turns.messages, said.message), number, begins, stopped=said.stopped, more=len(turns.inbox) > 1
+    )
 
 
 def turn_ended(work: Work, status: str, metadata: dict[str, object] | None = None) -> BaseEvent:
     """The event that ends a turn: `completed` or `stopped`. `metadata` is what its model responses cost."""
     more = {} if metadata is None else {"metadata": metadata}
-    return custom_event(TURN_ENDED, {"turn": work.turn, "status": status, **more})
+    return CustomEvent(name=TURN_ENDED, value={"turn": work.turn, "status": status, **more})
 
 
-def wait_for_user(attempt: Attempt) -> Park:
-    """The command with which the attempt ends: a message that came meanwhile is the next turn at once."""
-    return Park(FOR_THE_USER, attempt.claimed.fence, read_to=attempt.claimed.latest_event_id)
+def wait_for_user(attempt: Attempt, work: Work) -> Park:
+    """The command with which the attempt ends: a message that waits already, or came meanwhile, is next at once."""
+    read_to = 0 if work.more else attempt.claimed.latest_event_id
+    return Park(FOR_THE_USER, attempt.claimed.fence, read_to=read_to)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from perdure.http.agents.message_feed import MessageFeeds
 from perdure.http.agents.operations import OPERATIONS as AGENTS
 from perdure.http.context import HttpSettings
 from perdure.http.docs_page import content_security_policy, docs_page
@@ -103,6 +104,7 @@ def create_app(
     app.state.health = health_watch
     app.state.settings = settings if settings is not None else HttpSettings()
     app.state.projections = Projections()
+    app.state.message_feeds = MessageFeeds(core.hub)
     app.state.queue_watch = QueueWatch(core.router)
     return app
 

@@ -31,15 +31,15 @@ def health_of(request: Request) -> Health:
     return health
 
 
-async def principal_of(request: Request, scope: Scope | None = None) -> Principal:
+async def principal_of(request: Request, scope: Scope | None = None, *, presented: bytes | None = None) -> Principal:
     """Who calls, for a hot route; `scope`: what it must hold. Raises NotAuthenticated, NotAllowed, Unavailable.
 
     The key or token is in `Authorization: Bearer …`, an API key may be in `X-API-Key: …` (seed 002). Where both are
-    sent, the first counts.
+    sent, the first counts. `presented`: a Bearer token that came in another way.
     """
     authenticator: Authenticator = request.app.state.authenticator
-    presented, bearer = presented_by(request)
-    principal = await authenticator.authenticate(presented, bearer=bearer)
+    credential, bearer = presented_by(request) if presented is None else (presented, True)
+    principal = await authenticator.authenticate(credential, bearer=bearer)
     if scope is not None and not principal.may(scope):
         raise NotAllowed(f"This needs the scope `{scope}`, which your key or token does not hold.")
     return principal

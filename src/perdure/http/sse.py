@@ -42,26 +42,35 @@ class _ClientGone(Exception):
     """The client has closed the connection."""
 
 
-class EventStream:
-    """An ASGI answer that sends what a follower is given, a chunk for each row.
+async def rendered(
+    follow: AsyncGenerator[Delivery, None], format_name: str, render: Render
+) -> AsyncGenerator[bytes, None]:
+    """What a follower is given, as frames: a chunk for each row that has any.
 
     A row is rendered once for all followers: the bytes stay with the delivery, under `format_name`.
     """
+    async with aclosing(follow):
+        async for delivery in follow:
+            frames = delivery.rendered.get(format_name)
+            if frames is None:
+                frames = delivery.rendered[format_name] = render(delivery.events)
+            if frames:
+                yield frames
+
+
+class EventStream:
+    """An ASGI answer that sends chunks of frames as they come, until there are no more."""
 
     def __init__(
         self,
-        follow: AsyncGenerator[Delivery, None],
-        format_name: str,
-        render: Render,
+        chunks: AsyncGenerator[bytes, None],
         check: Check,
         *,
         heartbeat_seconds: float,
         recheck_seconds: float,
         retry_ms: int,
     ) -> None:
-        self._follow = follow
-        self._format = format_name
-        self._render = render
+        self._chunks = chunks
         self._check = check
         self._heartbeat = heartbeat_seconds
         self._recheck = recheck_seconds
@@ -73,7 +82,7 @@ class EventStream:
         began = perf_counter()
         await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
         reason = "end of log"
-        async with aclosing(self._follow):
+        async with aclosing(self._chunks):
             if scope["method"] != "HEAD":
                 try:
                     async with asyncio.TaskGroup() as group:
@@ -90,12 +99,8 @@ class EventStream:
 
     async def _write(self, send: Send) -> None:
         await self._chunk(send, b"retry: %d\n\n" % self._retry_ms)
-        async for delivery in self._follow:
-            frames = delivery.rendered.get(self._format)
-            if frames is None:
-                frames = delivery.rendered[self._format] = self._render(delivery.events)
-            if frames:
-                await self._chunk(send, frames)
+        async for frames in self._chunks:
+            await self._chunk(send, frames)
 
     async def _chunk(self, send: Send, frames: bytes) -> None:
         self._sending = True

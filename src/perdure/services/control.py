@@ -18,7 +18,7 @@ from perdure.domain.errors import (
 )
 from perdure.domain.event import TOOL_CALL_RESULT
 from perdure.domain.ids import RunKey
-from perdure.domain.run import Answer, Interrupt, Restart, Signal, Status
+from perdure.domain.run import Answer, Interrupt, Note, Restart, Signal, Status
 from perdure.domain.stored_run import Run
 from perdure.services import lifecycle
 from perdure.services import runs as run_service
@@ -76,6 +76,13 @@ async def signal(core: Core, key: RunKey, name: str, payload: object) -> None:
     applied = await lifecycle.apply(core, key, Signal(name, payload))
     if applied.transition is None:
         raise RunIsTerminal(f"Run {key.run_id} has ended: restart it before you signal it.")
+
+
+async def note(core: Core, key: RunKey, event: dict[str, object]) -> None:
+    """Tell a run's log something, also while the run waits. Raises RunIsTerminal."""
+    applied = await lifecycle.apply(core, key, Note(event))
+    if applied.transition is None:
+        raise RunIsTerminal(f"Run {key.run_id} has ended, and its log with it.")
 
 
 async def interrupt(core: Core, key: RunKey, payload: object) -> None:

@@ -17,6 +17,7 @@ from perdure.services.core import Core
 from perdure.store import run_events
 
 _START_TRIES = 5
+_ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,15 @@ async def page(core: Core, key: RunKey, after: int, limit: int) -> Page:
         kept.append(row)
         left -= len(row.types)
     return Page(tuple(kept), more=False)
+
+
+async def rows(core: Core, key: RunKey) -> AsyncIterator[StoredEvents]:
+    """A run's public rows, from the first on."""
+    after = 0
+    while found := await run_events.read(core.database, key, after, limit=_ROWS_AT_ONCE):
+        for row in found:
+            yield row
+        after = found[-1].last_event_id
 
 
 def first_of(row: StoredEvents, count: int) -> StoredEvents:

@@ -80,13 +80,24 @@ async def exchange(core: Core, client_id: str, client_secret: str, project_ref: 
     if project_ref is not None:
         principal = Principal(f"key:{key.prefix}", key.project_id, key.scopes)
         project_id = (await scoping.project_by_ref(core, principal, project_ref)).id
-    now = core.clock()
+    return await _access_token(core, key, str(project_id))
+
+
+async def refresh(core: Core, token: str) -> AccessToken:
+    """A new token in place of one of `exchange` that is still good. Raises NotAuthenticated."""
+    said = await _verified(core, token)
+    if said is None or _KEY_CLAIM not in said:
+        raise NotAuthenticated("The token is none that was made for an API key here.")
+    return await _access_token(core, await _check_key(core, said[_KEY_CLAIM], said[_MADE_CLAIM]), said["project_id"])
+
+
+async def _access_token(core: Core, key: ApiKey, project_id: str) -> AccessToken:
     seconds = ACCESS_SECONDS
     if key.expires_at is not None:
-        seconds = min(seconds, max(1, int(key.expires_at.timestamp() - now / 1000)))
+        seconds = min(seconds, max(1, int(key.expires_at.timestamp() - core.clock() / 1000)))
     claims = {
         "sub": f"key:{key.prefix}",
-        "project_id": str(project_id),
+        "project_id": project_id,
         "scopes": sorted(key.scopes),
         _KEY_CLAIM: key.prefix,
         _MADE_CLAIM: _made(key),
@@ -133,6 +144,11 @@ async def child_event_writer_token(core: Core, parent: RunKey, child_id: RunId) 
 
 async def verify(core: Core, token: str) -> Claims | None:
     """What a token of ours says; None for one that is somebody else's. Raises NotAuthenticated."""
+    said = await _verified(core, token)
+    return None if said is None else read_claims(said)
+
+
+async def _verified(core: Core, token: str) -> dict[str, Any] | None:
     try:
         header = jwt.get_unverified_header(token)
     except jwt.PyJWTError:
@@ -158,7 +174,7 @@ async def verify(core: Core, token: str) -> Claims | None:
         raise NotAuthenticated("The token has expired.")
     if _KEY_CLAIM in said:
         await _check_key(core, said[_KEY_CLAIM], said[_MADE_CLAIM])
-    return read_claims(said)
+    return dict(said)
 
 
 async def _sign(core: Core, claims: dict[str, Any], seconds: int) -> str:
@@ -181,12 +197,13 @@ async def _key_of(core: Core, client_id: str, client_secret: str) -> ApiKey:
     raise NotAuthenticated("The client_id is no API key's prefix, or the client_secret is not that whole key.")
 
 
-async def _check_key(core: Core, prefix: str, made: int) -> None:
-    """Raise NotAuthenticated unless the key that a token was made for is still good."""
+async def _check_key(core: Core, prefix: str, made: int) -> ApiKey:
+    """The key that a token was made for. Raises NotAuthenticated unless it is still good."""
     now = at(core.clock())
-    found = await api_keys.find(core.database, (prefix,))
-    if not any(stored.key.usable(now) and _made(stored.key) == made for stored in found):
-        raise NotAuthenticated("The API key that this token was made for was revoked, or it has expired.")
+    for stored in await api_keys.find(core.database, (prefix,)):
+        if stored.key.usable(now) and _made(stored.key) == made:
+            return stored.key
+    raise NotAuthenticated("The API key that this token was made for was revoked, or it has expired.")
 
 
 def _made(key: ApiKey) -> int:

@@ -9,7 +9,9 @@ from datetime import datetime
 from perdure.domain.api_key import (
     BOOTSTRAP_ID,
     BOOTSTRAP_PREFIX,
+    OWN_KIND,
     ApiKey,
+    KeyKind,
     StoredKey,
     hash_token,
     new_token,
@@ -43,8 +45,9 @@ async def create(
     scopes: Iterable[Scope] = ORDINARY,
     expires_at: datetime | None = None,
     token: str | None = None,
+    kind: KeyKind = OWN_KIND,
 ) -> Issued:
-    """A new key of a project, or with `token` the import of a key that exists elsewhere (`vf_…`).
+    """A new key of a project, of a kind, or with `token` the import of a key that exists elsewhere (`vf_…`).
 
     Raises InvalidRequest, ProjectNotFound, and Conflict when an imported key's prefix is taken.
     """
@@ -56,7 +59,7 @@ async def create(
     if await projects.get(core.database, project_id) is None:
         raise ProjectNotFound(f"There is no project {project_id}.")
     for _ in range(_TRIES):
-        whole = new_token() if token is None else token
+        whole = new_token(kind=kind) if token is None else token
         key = ApiKey(
             KeyId(new_uuid(core.clock())), project_id, _prefix(whole), check_name(name), wanted, now, expires_at, None
         )
@@ -115,7 +118,7 @@ def _prefix(token: str) -> str:
     prefix = prefix_of(token)
     if prefix is None:
         raise InvalidRequest(
-            "`/key` must be `<kind>_<prefix>_<secret>`: 2 to 16 lower-case letters, 4 to 32 letters and digits, "
+            "`/key` must be `<kind>_<prefix>_<secret>` or `sk-<prefix>_<secret>`: 2 to 16 lower-case letters, 4 to 32 letters and digits, "
             "and a secret of 16 to 256 letters, digits, `-` and `_`.",
             pointer="/key",
         )

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from perdure.domain.errors import RunNotFound, Unavailable
 from perdure.domain.event import Append, Appended, Segment, segment_of
 from perdure.domain.ids import ProjectId, RunKey
 from perdure.domain.lease import Claimed, Held
-from perdure.domain.run import Cancel, Command, Finish, RunNames, RunState, Start, Status, Yield
+from perdure.domain.run import Cancel, Command, Finish, RunNames, RunState, Signal, Start, Status, Yield
 from perdure.domain.stored_run import Run, RunFilter
 from perdure.domain.transitions import QueueOp, Transition, decide
 from perdure.ledger.notify import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, run_item
@@ -126,6 +126,30 @@ async def append_with(core: Core, run: Run, wanted: Append, transition: Transiti
         return None
     announce(core, run.key, transition, run.route)
     return Appended(moved.latest_event_id, moved.latest_external_sequence, wanted.event_count, moved.revision)
+
+
+async def signal_all(core: Core, run: Run, signals: Sequence[Signal]) -> bool:
+    """Send a run several signals in one statement.
+
+    False where it has moved on since it was read, or has ended: nothing is written then.
+    """
+    state, events, queue = run.state, list[dict[str, object]](), QueueOp.KEEP
+    transition = None
+    for signal in signals:
+        transition = decide(state, signal, run.names)
+        if transition is None:
+            return False
+        state, queue = transition.state, transition.queue if queue is QueueOp.KEEP else queue
+        events += transition.events
+    if transition is None:
+        return False
+    whole = replace(transition, events=tuple(events), queue=queue)
+    moved = await runs.move(
+        core.database, Move(run.key, run.revision, whole, _own_segments(whole), run.route), core.clock()
+    )
+    if moved is not None:
+        announce(core, run.key, whole, run.route)
+    return moved is not None
 
 
 async def claim(core: Core, worker_id: str, routes: Sequence[str], limit: int, lease_seconds: float) -> list[Claimed]:

@@ -32,13 +32,14 @@ class OutsideAnswers(AbstractCapability[Any]):
     """Resolves calls of external tools, and of tools that need approval, with the answers that have come.
 
     Where one is missing the attempt ends; the next one replays its steps and comes here again. The agent's own handlers
-    come first.
+    come first. `approve_all`: nobody is asked for approvals.
     """
 
     id: str | None = "perdure_answers"
 
-    def __init__(self, answers: Mapping[str, Answer]) -> None:
+    def __init__(self, answers: Mapping[str, Answer], *, approve_all: bool = False) -> None:
         self._answers = answers
+        self._approve_all = approve_all
         self.waiting: Waiting | None = None
 
     @classmethod
@@ -55,7 +56,7 @@ class OutsideAnswers(AbstractCapability[Any]):
     ) -> DeferredToolResults | None:
         """Answers all of `requests`, or ends the attempt by raising Suspended."""
         missing = [
-            *self._missing(requests.approvals, WaitingReason.APPROVAL),
+            *(() if self._approve_all else self._missing(requests.approvals, WaitingReason.APPROVAL)),
             *self._missing(requests.calls, WaitingReason.TOOL),
         ]
         if missing:
@@ -63,8 +64,12 @@ class OutsideAnswers(AbstractCapability[Any]):
             raise Suspended(self.waiting)
         return DeferredToolResults(
             calls={call.tool_call_id: _result(self._answers[call.tool_call_id]) for call in requests.calls},
-            approvals={call.tool_call_id: decision(self._answers[call.tool_call_id]) for call in requests.approvals},
+            approvals={call.tool_call_id: self._decision(call) for call in requests.approvals},
         )
+
+    def _decision(self, call: ToolCallPart) -> ToolApproved | ToolDenied:
+        answer = self._answers.get(call.tool_call_id)
+        return ToolApproved() if answer is None else decision(answer)
 
     def _missing(self, calls: list[ToolCallPart], reason: WaitingReason) -> list[PendingCall]:
         return [PendingCall(c.tool_call_id, c.tool_name, reason) for c in calls if c.tool_call_id not in self._answers]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, cast
 
-from pydantic_ai import Agent, RunContext
+from pydantic_ai import Agent
 from pydantic_ai.agent import AbstractAgent
-from pydantic_ai.capabilities import AbstractCapability, PrepareTools, ReinjectSystemPrompt
+from pydantic_ai.capabilities import ReinjectSystemPrompt
 from pydantic_ai.durable_exec import replay_scope
 from pydantic_ai.exceptions import UsageLimitExceeded
 from pydantic_ai.messages import ModelResponse
@@ -20,11 +21,14 @@ from pydantic_ai.usage import UsageLimits
 from pydantic_core import to_jsonable_python
 from pydantic_graph import End
 
+from perdure.domain.agent_signals import ApprovalMode, Effort
 from perdure.domain.closing import superseded
 from perdure.execution.durability import Durability
 from perdure.execution.emitter import ATTEMPT_LOST, Emitter
 from perdure.execution.history import History, history_of
 from perdure.execution.kinds.approval import OutsideAnswers, Suspended
+from perdure.execution.kinds.initial_calls import InitialCalls
+from perdure.execution.kinds.tool_rules import tool_rules
 from perdure.execution.log import Completed, Outcome, RunFailed, Usage, Waiting
 from perdure.execution.log import RunContext as Run
 from perdure.execution.model_retry import RetryPolicy
@@ -35,13 +39,26 @@ MAX_STEPS = "MAX_STEPS"
 """Code of a run that failed because it needed more model requests or tokens than it may use."""
 
 
+_EFFORTS: Final[Mapping[Effort, ThinkingLevel]] = MappingProxyType(
+    {
+        Effort.NONE: False,
+        Effort.MINIMAL: "minimal",
+        Effort.LOW: "low",
+        Effort.MEDIUM: "medium",
+        Effort.HIGH: "high",
+        Effort.XHIGH: "xhigh",
+        Effort.MAX: "xhigh",
+    }
+)
+
+
 async def run_pydantic_agent(definition: AgentDefinition, run: Run, policy: RetryPolicy | None = None) -> Outcome:
     """One attempt of a run of a Pydantic AI agent. Raises RunFailed, or what the agent raises."""
     agent = cast("AbstractAgent[Any, Any]", definition.target)
     emitter = Emitter(run)
     history, overrides = history_of(run.messages), overrides_of(run.input)
     durability = Durability(emitter, policy or RetryPolicy(), history.call_ids)
-    answers = OutsideAnswers(run.answers)
+    answers = OutsideAnswers(run.answers, approve_all=run.profile.approval is ApprovalMode.FULL_CONTROL)
     await emitter.begin()
     try:
         with replay_scope():
@@ -70,31 +87,34 @@ async def _iterate(
     durability: Durability,
     answers: OutsideAnswers,
 ) -> Completed:
+    initial = InitialCalls(run.profile.initial_calls)
+    history = await initial.begin(durability.emitter, history)
     async with agent.iter(
         history.prompt,
         message_history=history.messages,
-        model=overrides.model,
+        model=run.profile.model or overrides.model,
         instructions=overrides.context,
         deps=await _deps(definition, run),
-        model_settings=_settings(overrides.thinking),
+        model_settings=_settings(overrides.thinking, run.profile.effort),
         usage_limits=None if overrides.max_steps is None else UsageLimits(request_limit=overrides.max_steps),
         toolsets=[_client_tools(overrides.tools)] if overrides.tools else None,
-        capabilities=_capabilities(durability, answers, overrides.allowed_tools),
+        capabilities=[durability, answers, initial, ReinjectSystemPrompt(), *tool_rules(run, overrides)],
         run_id=run.run_id,
         conversation_id=run.conversation_id,
         infer_name=False,
     ) as agent_run:
-        await _drive(agent_run, durability)
+        await _drive(agent_run, durability, initial)
         return _completed(agent_run)
 
 
-async def _drive(agent_run: AgentRun[Any, Any], durability: Durability) -> None:
+async def _drive(agent_run: AgentRun[Any, Any], durability: Durability, initial: InitialCalls) -> None:
     node = agent_run.next_node
     while not isinstance(node, End):
         if Agent.is_call_tools_node(node):
             async with node.stream(agent_run.ctx) as events:
                 async for event in events:
                     await durability.forward(event)
+                    initial.check(event)
         node = await agent_run.next(node)
 
 
@@ -109,19 +129,6 @@ async def _reopen(emitter: Emitter, waiting: Waiting) -> None:
 async def _deps(definition: AgentDefinition, run: Run) -> object:
     made = None if definition.deps is None else definition.deps(run)
     return await made if inspect.isawaitable(made) else made
-
-
-def _capabilities(
-    durability: Durability, answers: OutsideAnswers, allowed: frozenset[str] | None
-) -> Sequence[AbstractCapability[Any]]:
-    capabilities: list[AbstractCapability[Any]] = [durability, answers, ReinjectSystemPrompt()]
-    if allowed is not None:
-
-        def keep(ctx: RunContext[Any], tools: list[ToolDefinition]) -> list[ToolDefinition]:
-            return [tool for tool in tools if tool.name in allowed]
-
-        capabilities.append(PrepareTools(keep))
-    return capabilities
 
 
 def _client_tools(tools: Sequence[ClientTool]) -> ExternalToolset[Any]:
@@ -139,7 +146,9 @@ def _client_tools(tools: Sequence[ClientTool]) -> ExternalToolset[Any]:
     )
 
 
-def _settings(thinking: int | bool | None) -> ModelSettings | None:
+def _settings(thinking: int | bool | None, effort: Effort | None) -> ModelSettings | None:
+    if effort is not None:
+        return ModelSettings(thinking=_EFFORTS[effort])
     if thinking is None:
         return None
     return ModelSettings(thinking=thinking if isinstance(thinking, bool) else _effort(thinking))

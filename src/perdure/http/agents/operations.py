@@ -9,16 +9,28 @@ from typing import Final
 from perdure.http.agents import (
     analytics_routes,
     artifact_routes,
+    details_routes,
+    message_routes,
+    process_routes,
+    query_routes,
+    record_routes,
     run_routes,
     search_routes,
+    signal_routes,
     telemetry_routes,
 )
 from perdure.http.operations import Operation
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
+    *message_routes.OPERATIONS,
     *search_routes.OPERATIONS,
     *analytics_routes.OPERATIONS,
     *telemetry_routes.OPERATIONS,
+    *record_routes.OPERATIONS,
+    *details_routes.OPERATIONS,
+    *process_routes.OPERATIONS,
     *run_routes.OPERATIONS,
+    *signal_routes.OPERATIONS,
+    *query_routes.OPERATIONS,
     *artifact_routes.OPERATIONS,
 )

@@ -93,7 +93,20 @@ async def run_of(request: Request, scope: Scope) -> Run:
 
     Raises NotAuthenticated, NotAllowed and RunNotFound, also for somebody else's private run.
     """
-    return await agent_runs.get(core_of(request), await key_of(request, await principal_of(request, scope)))
+    return await run_for(request, await principal_of(request, scope))
+
+
+async def run_for(request: Request, principal: Principal) -> Run:
+    """The agent run that the path names, for a principal. Raises RunNotFound."""
+    return await agent_runs.get(core_of(request), await key_of(request, principal))
+
+
+async def principal_of_stream(request: Request, scope: Scope) -> Principal:
+    """Who follows: browsers cannot send headers there, so the key or token may be in the query parameter
+    `access_token` (vertesia.md 3.5). Nowhere else is one read from a URL. Raises what `principal_of` raises.
+    """
+    token = request.query_params.get("access_token")
+    return await principal_of(request, scope, presented=None if token is None else token.encode())
 
 
 async def key_of(request: Request, principal: Principal) -> RunKey:

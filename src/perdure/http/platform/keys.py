@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from perdure.domain.api_key import ApiKey
+from perdure.domain.api_key import EXCHANGED_KIND, OWN_KIND, ApiKey
 from perdure.domain.errors import InvalidRequest
 from perdure.domain.ids import ProjectId
 from perdure.domain.principal import ORDINARY, Scope
@@ -32,6 +32,9 @@ _CREATE: Final = Body(
             "name": text(1, MAX_NAME, description="What the key is for."),
             "scopes": array(choice(*Scope), description="What it may do; all but `admin`, where it is left out."),
             "expires_at": nullable(text(1, 64, description="When it ends: an RFC 3339 time with its offset.")),
+            "kind": choice(
+                OWN_KIND, EXCHANGED_KIND, description="How it begins: `pd_`, or `sk-` for clients of the Agent Runs API."
+            ),
             "key": text(1, 512, description="A key made elsewhere that is to be good here: `vf_<prefix>_<secret>`."),
         },
         required=("name",),
@@ -120,6 +123,8 @@ async def revoke_project_key(request: Request, principal: Administrator, ref: st
 async def _create(request: Request, response: Response, project_id: ProjectId) -> NewKeyOut:
     body = await _CREATE.read(request)
     scopes = body.get("scopes")
+    if "kind" in body and "key" in body:
+        raise InvalidRequest("`/kind` is that of a new key; one that is imported stays as it is.", pointer="/kind")
     issued = await keys.create(
         core_of(request),
         project_id,
@@ -127,6 +132,7 @@ async def _create(request: Request, response: Response, project_id: ProjectId) -
         scopes=ORDINARY if scopes is None else map(Scope, scopes),
         expires_at=_time(body.get("expires_at")),
         token=body.get("key"),
+        kind=body.get("kind", OWN_KIND),
     )
     response.headers["Cache-Control"] = "no-store"
     return _new(issued)

@@ -27,7 +27,7 @@ from perdure.http.runs.response_schemas import (
 )
 from perdure.http.runs.routes import key_of
 from perdure.http.runs.stream import CONVERSATION, RENDERERS, WHOLE
-from perdure.http.sse import EVENT_STREAM, EventStream, stream_cursor
+from perdure.http.sse import EVENT_STREAM, EventStream, rendered, stream_cursor
 from perdure.ledger.intake import MAX_TYPE_LENGTH, parse_append
 from perdure.services import events, runs
 
@@ -105,9 +105,7 @@ def _stream(request: Request, run: Run, form: str) -> EventStream:
     events.check_cursor(run, after)
     settings = settings_of(request)
     return EventStream(
-        core_of(request).hub.follow(run.key, after),
-        form,
-        RENDERERS[form],
+        rendered(core_of(request).hub.follow(run.key, after), form, RENDERERS[form]),
         partial(principal_of, request, Scope.RUNS_READ),
         heartbeat_seconds=settings.heartbeat_seconds,
         recheck_seconds=settings.recheck_seconds,
