@@ -20,6 +20,7 @@ from perdure.domain.run import (
     Claim,
     Command,
     Executor,
+    Interrupt,
     Park,
     PendingCall,
     Restart,
@@ -54,7 +55,8 @@ TRANSITIONS: dict[str, tuple[RunState, Command]] = {
     ),
     "cancelling": (RunState(Status.RUNNING, Executor.ENGINE), Cancel("enough")),
     "yielded": (RunState(Status.RUNNING, Executor.ENGINE), Yield("lease_expired", None)),
-    "restarted": (RunState(Status.FAILED, Executor.ENGINE), Restart(fresh=True)),
+    "restarted": (RunState(Status.FAILED, Executor.ENGINE), Restart(fresh=True, converse=True)),
+    "interrupted": (RunState(Status.RUNNING, Executor.ENGINE), Interrupt({})),
     "signal": (RunState(Status.RUNNING, Executor.ENGINE), Signal("go", 1)),
 }
 

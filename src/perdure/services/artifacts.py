@@ -30,15 +30,15 @@ from perdure.domain.errors import (
     InvalidRequest,
     PayloadTooLarge,
     PreconditionFailed,
+    RunIsTerminal,
     RunNotFound,
     StaleFence,
-    TerminalRun,
     Unavailable,
-    WaitingRun,
 )
-from perdure.domain.event import Append, custom, segment_of
+from perdure.domain.event import custom
 from perdure.domain.ids import RunId, RunKey
 from perdure.domain.run import Status
+from perdure.services import control
 from perdure.services import runs as run_service
 from perdure.services.core import Core
 from perdure.store import artifacts as store
@@ -254,14 +254,11 @@ async def _discard(core: Core, blob: BlobName) -> None:
 
 
 async def _tell(core: Core, artifact: Artifact) -> None:
-    """Tell the run's log; one that has not begun, waits or has ended takes no events: its list of files says it."""
-    event = custom(WRITTEN_EVENT, artifact.told())
-    try:
+    """Tell the run's log; one that has not begun or has ended takes no events: its list of files says it."""
+    with suppress(RunNotFound, RunIsTerminal):
         run = await run_service.get(core, artifact.key)
         if run.status is not Status.PENDING:
-            await core.appender.append(Append(artifact.key, (segment_of([event]),)))
-    except (TerminalRun, WaitingRun, RunNotFound):
-        return
+            await control.note(core, artifact.key, custom(WRITTEN_EVENT, artifact.told()))
 
 
 def _utf8(text: str) -> bytes:
