@@ -19,8 +19,12 @@ OWN_UV := .venv-tools/bin/uv
 UV := $(shell uv pip install --help 2>/dev/null | grep -q -- --build-constraint && command -v uv || echo $(OWN_UV))
 NEED_UV := $(filter $(OWN_UV),$(UV))
 
+# The tests drive npm clients with the Node of the machine or, where there is none of 20 or newer, with one from a wheel.
+NODE_MAJOR := $(shell node --version 2>/dev/null | sed -n 's/^v\([0-9]*\).*/\1/p')
+NEED_NODE := $(shell test "$(or $(NODE_MAJOR),0)" -ge 20 && command -v npm >/dev/null || echo yes)
+
 # The stamps bear the checksum of everything that decides what is installed, so nothing is installed twice.
-KEY := $(shell cat pyproject.toml requirements.lock requirements-dev.lock requirements-build.lock | cksum | tr -d ' ')
+KEY := $(shell cat pyproject.toml requirements.lock requirements-dev.lock requirements-build.lock requirements-node.lock | cksum | tr -d ' ')
 RUNTIME := $(VENV)/.runtime-$(KEY)
 DEVELOPMENT := $(VENV)/.development-$(KEY)
 
@@ -63,6 +67,7 @@ bench: install  ## Measure, and write bench/results.md
 
 lock: $(NEED_UV)  ## Write the lock files anew (UPGRADE=1 for the newest versions)
 	$(LOCK) --group build -o requirements-build.lock
+	$(LOCK) --group node -o requirements-node.lock
 	$(LOCK) --group dev pyproject.toml -o requirements-dev.lock
 	$(LOCK) -c requirements-dev.lock pyproject.toml -o requirements.lock
 
@@ -80,6 +85,7 @@ $(RUNTIME): | $(BIN)/python
 
 $(DEVELOPMENT): | $(BIN)/python
 	$(UV) pip sync --python $(BIN)/python --require-hashes requirements-dev.lock
+	$(if $(NEED_NODE),$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-node.lock)
 	$(INSTALL_PERDURE)
 	@rm -f $(VENV)/.runtime-* $(VENV)/.development-* && touch $(RUNTIME) $@
 
