@@ -108,6 +108,20 @@ async def gate(what: str) -> str:
     return f"through {what}"
 
 
+@app.agent("planner")
+async def planner(run: RunContext) -> AsyncIterator[BaseEvent | dict[str, object]]:
+    """Publishes a plan and what it was told, tells how far it is, and waits for the file that it was told of."""
+    text = last_user_text(run.messages)
+    await run.plan([{"goal": "look", "status": "completed"}, "act"], comment="Two steps")
+    await run.publish("weather", {"told": text, "degrees": [1, 2.5]})
+    await run.progress(1, 2, "half of it")
+    await run.message("beware", type="warning", details={"level": 3})
+    while text and not (FOLDER / text).exists():  # noqa: ASYNC110 - the file is made by another process
+        await asyncio.sleep(0.02)
+    await run.publish("weather", None)
+    yield {"type": "TEXT_MESSAGE_CHUNK", "messageId": "answer", "delta": "done"}
+
+
 @app.agent("writer")
 async def writer(run: RunContext) -> AsyncIterator[BaseEvent | dict[str, object]]:
     """Writes what it was told into a file, keeps notes of its own, and says what files there are."""

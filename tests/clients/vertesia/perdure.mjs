@@ -1,9 +1,11 @@
 // The client as its users make it, and what follows a run with it.
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after } from "node:test";
 import { VertesiaClient } from "@vertesia/client";
 import { AgentMessageType } from "@vertesia/common";
-import { apiUrl, authToken, eventually } from "../shared/server.mjs";
+import { apiUrl, authToken, eventually, folder } from "../shared/server.mjs";
 import { checkedFetch, CheckedEventSource, violations } from "./oracle.mjs";
 
 export { apiUrl, authToken, call, eventually, folder, projectId, restartServer } from "../shared/server.mjs";
@@ -17,6 +19,9 @@ export const clientOf = (apikey = authToken, url = apiUrl, more = {}) =>
   new VertesiaClient({ serverUrl: url, storeUrl: url, tokenServerUrl: `${url}/sts`, apikey, fetch: checkedFetch, ...more });
 
 export const { agents } = clientOf();
+
+/** Let a tool `gate` that waits for this name go on. */
+export const open = (name) => writeFileSync(join(folder, name), "");
 
 /** The run, as soon as `check(run)` is true. */
 export async function runWhen(id, check, what) {
