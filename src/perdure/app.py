@@ -239,7 +239,7 @@ async def _start_worker(core: Core, settings: Settings, application: App, tracin
         drain_seconds=min(settings.drain_seconds, DEV_DRAIN_SECONDS) if dev else settings.drain_seconds,
     )
     engine = PostgresEngine(core, options)
-    return await engine.work(frozenset(("agent", name) for name in application.agents), executor.execute)
+    return await engine.work(application.serves, executor.execute)
 
 
 async def _serve(

@@ -14,9 +14,9 @@ import pytest
 from pydantic_ai import Agent
 from pydantic_ai.models.test import TestModel
 
+from perdure.execution.definitions import AgentDefinition
 from perdure.execution.loading import load_app
 from perdure.execution.log import Completed, Waiting
-from perdure.execution.registry import AgentDefinition
 from tests.unit.execution.attempts import run_attempt
 from tests.unit.execution.memory_log import MemoryLog, check_rules, context, public, results, transcript
 

@@ -96,6 +96,12 @@ class AgentNotFound(NotFound):
     code = "agent_not_found"
 
 
+class TargetNotFound(NotFound):
+    """No worker serves a workflow, task or eval of that name."""
+
+    code = "target_not_found"
+
+
 class WorkerNotFound(NotFound):
     """There is no such worker: register again."""
 

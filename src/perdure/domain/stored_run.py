@@ -188,6 +188,11 @@ class Run:
         """The queue that a worker takes it from."""
         return route_of(self.kind, self.agent_id, self.target, self.spec)
 
+    @property
+    def served_name(self) -> str:
+        """The name of the agent, workflow, task or eval that it runs."""
+        return served_name(self.kind, self.agent_id, self.target)
+
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
@@ -240,10 +245,12 @@ def route_of(kind: Kind, agent_id: str | None, target: str | None, spec: RunSpec
     """The queue of a run: `agent:<name>`, `task:<name>` …; an external worker's is `external_route`'s."""
     if spec.implementation_kind is not None:
         return external_route(spec.implementation_kind, spec.worker_key)
-    if kind is Kind.AGENT:
-        return f"agent:{agent_id}"
-    name = target or ""
-    return name if name.startswith(f"{kind}:") else f"{kind}:{name}"
+    return f"{kind}:{served_name(kind, agent_id, target)}"
+
+
+def served_name(kind: Kind, agent_id: str | None, target: str | None) -> str:
+    """What the workers of an engine know a run's code by; a target may have its kind in front (`task:<name>`)."""
+    return agent_id or "" if kind is Kind.AGENT else (target or "").removeprefix(f"{kind}:")
 
 
 def external_route(implementation_kind: str, worker_key: str | None) -> str:

@@ -167,6 +167,7 @@ class Executor:
             tracing=self._tracing,
             profile=profile_of(run, first_turn=work.turn in (None, 1)),
             files=RunArtifacts(self._core, attempt.claimed, recorder),
+            spec=run.spec,
         )
 
     def _failed(self, attempt: Attempt, error: Exception) -> Ending:

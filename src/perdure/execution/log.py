@@ -19,6 +19,7 @@ from perdure.domain.message import Message
 from perdure.domain.past import Answer, Past
 from perdure.domain.run import PendingCall, Waiting, WaitingReason
 from perdure.domain.run_profile import RunProfile
+from perdure.domain.stored_run import RunSpec
 from perdure.execution.request import RunOrigin, StartRequest, start_request
 from perdure.telemetry.spans import Tracing
 
@@ -81,6 +82,7 @@ class RunContext:
     `messages` is the conversation so far: those of the request or, where it has none, those that the run's conversation
     holds before the run's own. `request` is what the caller said, typed; `input` the same as it came in. `clock` tells
     the time in integer milliseconds. `profile` is what creation and signals of the Agent Runs API said for this turn.
+    `spec` holds the rest of what creation said: time limit, retries, config.
     """
 
     run_id: str
@@ -98,6 +100,7 @@ class RunContext:
     files: RunArtifacts | None = None
     profile: RunProfile = field(default_factory=RunProfile)
     progress_made: Liveness = field(default_factory=Liveness)
+    spec: RunSpec = field(default_factory=RunSpec)
 
     @property
     def artifacts(self) -> RunArtifacts:

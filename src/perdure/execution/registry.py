@@ -1,45 +1,37 @@
-"""What a user writes down: an `App` with its agents. Importing this module imports no model library."""
+"""What a user writes down: an `App` with what it can run. Importing this module imports no model library."""
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from perdure.domain.run import Kind
+from perdure.execution.definitions import (
+    AgentDefinition,
+    Definition,
+    Deps,
+    EvalDefinition,
+    Function,
+    FunctionAgent,
+    TaskDefinition,
+    WorkflowDefinition,
+    agent_definition,
+    eval_definition,
+    kind_of,
+    task_definition,
+    workflow_definition,
+)
 
 if TYPE_CHECKING:
-    from ag_ui.core import BaseEvent
     from pydantic_ai.agent import AbstractAgent
 
-    from perdure.execution.log import RunContext
-
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
-_PYDANTIC_AI_BASE: Final = ("pydantic_ai.agent.abstract", "AbstractAgent")
-
-FunctionAgent = Callable[["RunContext"], "AsyncIterator[BaseEvent | Mapping[str, object]]"]
-"""An agent as a function: it yields AG-UI events, as objects of `ag_ui.core` or as JSON objects."""
-
 F = TypeVar("F", bound=FunctionAgent)
-
-Deps = Callable[["RunContext"], "Awaitable[object] | object"]
-"""Makes the dependencies that a Pydantic AI agent's tools get in one attempt."""
-
-
-@dataclass(frozen=True, slots=True)
-class AgentDefinition:
-    """A registered agent: either a Pydantic AI agent with what makes its dependencies, or a function."""
-
-    name: str
-    target: AbstractAgent[Any, Any] | FunctionAgent
-    kind: Literal["pydantic_ai", "function"]
-    description: str | None = None
-    deps: Deps | None = None
+G = TypeVar("G", bound=Function)
 
 
 class App:
-    """The agents that a worker serves.
+    """The agents, workflows, tasks and evals that a worker serves. A name is taken once for each kind.
 
     `version` names the state of their code; it is told with the runs that they execute.
     """
@@ -47,11 +39,44 @@ class App:
     def __init__(self, *, version: str | None = None) -> None:
         self.version = version
         self._agents: dict[str, AgentDefinition] = {}
+        self._workflows: dict[str, WorkflowDefinition] = {}
+        self._tasks: dict[str, TaskDefinition] = {}
+        self._evals: dict[str, EvalDefinition] = {}
 
     @property
     def agents(self) -> Mapping[str, AgentDefinition]:
         """The agents by name."""
         return MappingProxyType(self._agents)
+
+    @property
+    def workflows(self) -> Mapping[str, WorkflowDefinition]:
+        """The workflows by name."""
+        return MappingProxyType(self._workflows)
+
+    @property
+    def tasks(self) -> Mapping[str, TaskDefinition]:
+        """The tasks by name."""
+        return MappingProxyType(self._tasks)
+
+    @property
+    def evals(self) -> Mapping[str, EvalDefinition]:
+        """The evals by name."""
+        return MappingProxyType(self._evals)
+
+    @property
+    def definitions(self) -> tuple[Definition, ...]:
+        """Everything, by kind."""
+        return (
+            *self._agents.values(),
+            *self._workflows.values(),
+            *self._tasks.values(),
+            *self._evals.values(),
+        )
+
+    @property
+    def serves(self) -> frozenset[tuple[str, str]]:
+        """(kind, name) of everything."""
+        return frozenset((kind_of(definition).value, definition.name) for definition in self.definitions)
 
     @overload
     def agent(self, name: str, /, *, description: str | None = None) -> Callable[[F], F]: ...
@@ -82,59 +107,130 @@ class App:
         name that is taken or not possible, and TypeError for what is no agent.
         """
         if agent is not None:
-            self._add(_definition(name, agent, description, deps))
+            self._add(agent_definition(name, agent, description, deps))
             return None
 
         def register(function: F) -> F:
-            self._add(_definition(name, function, description, deps))
+            self._add(agent_definition(name, function, description, deps))
             return function
 
         return register
 
+    @overload
+    def workflow(self, name: str, /, *, description: str | None = None) -> Callable[[G], G]: ...
+
+    @overload
+    def workflow(self, name: str, function: Function, /, *, description: str | None = None) -> None: ...
+
+    def workflow(
+        self, name: str, function: Function | None = None, /, *, description: str | None = None
+    ) -> Callable[[G], G] | None:
+        """Registers a workflow, `async def (ctx, …)`; without one, the decorator that does.
+
+        Raises ValueError for a name that is taken or not possible, and TypeError for another sort of function.
+        """
+        if function is not None:
+            self._add(workflow_definition(name, function, description))
+            return None
+
+        def register(decorated: G) -> G:
+            self._add(workflow_definition(name, decorated, description))
+            return decorated
+
+        return register
+
+    def task(
+        self,
+        name: str,
+        function: Function | None = None,
+        /,
+        *,
+        command: Sequence[str] = (),
+        description: str | None = None,
+        timeout_seconds: float | None = None,
+        backoff_limit: int = 0,
+        memory_mb: int | None = None,
+        cpu_seconds: int | None = None,
+        output_folder: str | None = None,
+    ) -> Callable[[G], G]:
+        """Registers a task: a function `(ctx, …)` or a command line. With neither, the answer is the decorator that
+        registers a function; otherwise there is no use for it.
+
+        `timeout_seconds` and `backoff_limit` hold where the run's request says nothing. Raises ValueError for a name
+        that is taken or not possible, and TypeError for what is no task.
+        """
+        limits = {
+            "description": description,
+            "timeout_seconds": timeout_seconds,
+            "backoff_limit": backoff_limit,
+            "memory_mb": memory_mb,
+            "cpu_seconds": cpu_seconds,
+            "output_folder": output_folder,
+        }
+        if function is not None or command:
+            self._add(task_definition(name, function, command, **limits))
+
+        def register(decorated: G) -> G:
+            self._add(task_definition(name, decorated, command, **limits))
+            return decorated
+
+        return register
+
+    @overload
+    def eval(self, name: str, /, *, dataset: object, description: str | None = None) -> Callable[[G], G]: ...
+
+    @overload
+    def eval(self, name: str, function: Function, /, *, dataset: object, description: str | None = None) -> None: ...
+
+    def eval(
+        self, name: str, function: Function | None = None, /, *, dataset: object, description: str | None = None
+    ) -> Callable[[G], G] | None:
+        """Registers an eval: a Pydantic Evals `dataset` and the function that answers its cases; without a function,
+        the decorator that registers one.
+
+        Raises ValueError for a name that is taken or not possible, and TypeError for what cannot be called.
+        """
+        if function is not None:
+            self._add(eval_definition(name, function, dataset, description))
+            return None
+
+        def register(decorated: G) -> G:
+            self._add(eval_definition(name, decorated, dataset, description))
+            return decorated
+
+        return register
+
     def merge(self, *others: App) -> App:
-        """A new App with the agents of this one and of `others`. Raises ValueError when two have the same name."""
+        """A new App with what this one and `others` have. Raises ValueError when two of a kind have the same name."""
         merged = App(version=self.version)
         for app in (self, *others):
-            for definition in app.agents.values():
+            for definition in app.definitions:
                 merged._add(definition)
         return merged
 
-    def _add(self, definition: AgentDefinition) -> None:
-        if definition.name in self._agents:
-            raise ValueError(f"There are two agents named {definition.name!r}: give one of them another name.")
-        self._agents[definition.name] = definition
+    def _add(self, definition: Definition) -> None:
+        match definition:
+            case AgentDefinition():
+                _put(self._agents, definition.name, definition, Kind.AGENT)
+            case WorkflowDefinition():
+                _put(self._workflows, definition.name, definition, Kind.WORKFLOW)
+            case TaskDefinition():
+                _put(self._tasks, definition.name, definition, Kind.TASK)
+            case EvalDefinition():
+                _put(self._evals, definition.name, definition, Kind.EVAL)
 
 
 def combine(apps: Iterable[App]) -> App:
-    """One App with the agents of all, and the last version that one of them has. Raises ValueError like `App.merge`."""
+    """One App with what all have, and the last version that one of them has. Raises ValueError like `App.merge`."""
     found = list(apps)
     versions = [app.version for app in found if app.version is not None]
     return App(version=versions[-1] if versions else None).merge(*found)
 
 
-def _definition(
-    name: str,
-    agent: AbstractAgent[Any, Any] | FunctionAgent,
-    description: str | None,
-    deps: Deps | None,
-) -> AgentDefinition:
-    if not _NAME.fullmatch(name):
-        raise ValueError(
-            f"{name!r} cannot name an agent: use 1 to 128 letters, digits and . _ : / -, a letter or digit first."
-        )
-    if inspect.isasyncgenfunction(agent):
-        if deps is not None:
-            raise TypeError(f"Agent {name!r} is a function: it makes what it needs itself, so it takes no `deps`.")
-        return AgentDefinition(name, cast("FunctionAgent", agent), "function", description or inspect.getdoc(agent))
-    if any((base.__module__, base.__qualname__) == _PYDANTIC_AI_BASE for base in type(agent).__mro__):
-        return AgentDefinition(name, agent, "pydantic_ai", description, deps)
-    raise TypeError(
-        f"Agent {name!r} must be a Pydantic AI agent or an async generator function "
-        f"(`async def … yield event`), not {_described(agent)}."
-    )
+D = TypeVar("D")
 
 
-def _described(value: object) -> str:
-    if inspect.iscoroutinefunction(value):
-        return "a coroutine function: it has no `yield`"
-    return "a function" if inspect.isfunction(value) else f"{type(value).__qualname__} {value!r:.60}"
+def _put(known: dict[str, D], name: str, definition: D, kind: Kind) -> None:
+    if name in known:
+        raise ValueError(f"There are two {kind}s named {name!r}: give one of them another name.")
+    known[name] = definition

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from perdure.execution.definitions import AgentDefinition
 from perdure.execution.kinds.agent import run_agent
 from perdure.execution.log import Outcome, RunContext
 from perdure.execution.model_retry import RetryPolicy
-from perdure.execution.registry import AgentDefinition
 
 
 async def run_attempt(definition: AgentDefinition, run: RunContext, policy: RetryPolicy | None = None) -> Outcome:

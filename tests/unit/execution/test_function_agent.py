@@ -27,9 +27,10 @@ from hypothesis import strategies as st
 
 from perdure.domain.fold import LogFold
 from perdure.domain.message import last_user_text
+from perdure.execution.definitions import FunctionAgent
 from perdure.execution.kinds.function_events import FunctionEvents, parse_event
 from perdure.execution.log import Completed, Outcome, RunContext, RunFailed
-from perdure.execution.registry import App, FunctionAgent
+from perdure.execution.registry import App
 from tests.unit.execution.attempts import run_attempt
 from tests.unit.execution.memory_log import (
     Killed,

@@ -29,9 +29,10 @@ from perdure.domain.closing import closing_events
 from perdure.domain.fold import fold
 from perdure.domain.message import Message, Role
 from perdure.domain.run import PendingCall, Waiting, WaitingReason
+from perdure.execution.definitions import Deps
 from perdure.execution.log import Completed, Outcome, RunFailed
 from perdure.execution.log import RunContext as Run
-from perdure.execution.registry import App, Deps
+from perdure.execution.registry import App
 from tests.unit.execution.attempts import run_attempt
 from tests.unit.execution.memory_log import (
     MemoryLog,

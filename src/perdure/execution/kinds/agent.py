@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from perdure.execution.definitions import AgentDefinition
 from perdure.execution.kinds.function_agent import run_function_agent
 from perdure.execution.kinds.pydantic_agent import run_pydantic_agent
 from perdure.execution.log import Outcome, RunContext
 from perdure.execution.model_retry import RetryPolicy
-from perdure.execution.registry import AgentDefinition
 
 
 async def run_agent(definition: AgentDefinition, run: RunContext, policy: RetryPolicy | None = None) -> Outcome:

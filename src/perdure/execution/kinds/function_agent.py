@@ -14,10 +14,10 @@ from typing import cast
 from ag_ui.core import BaseEvent, RunErrorEvent, RunFinishedEvent, RunFinishedSuccessOutcome, RunStartedEvent
 from pydantic_core import from_json, to_json
 
+from perdure.execution.definitions import AgentDefinition, FunctionAgent
 from perdure.execution.emitter import Emitter
 from perdure.execution.kinds.function_events import INVALID_EVENT, FunctionEvents, parse_event
 from perdure.execution.log import Completed, Outcome, RunContext, RunFailed
-from perdure.execution.registry import AgentDefinition, FunctionAgent
 
 
 async def run_function_agent(definition: AgentDefinition, run: RunContext) -> Outcome:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 from ag_ui.core import BaseEvent, ToolCallArgsEvent, ToolCallEndEvent, ToolCallStartEvent
 from pydantic_ai import RunContext
 from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering, ValidatedToolArgs, WrapToolExecuteHandler
@@ -56,7 +57,8 @@ class InitialCalls(AbstractCapability[Any]):
     id: str | None = "perdure_initial_calls"
 
     def __init__(self, calls: Sequence[InitialCall]) -> None:
-        self._calls = {call.id: call for call in calls}
+        self._asked = tuple(calls)
+        self._calls: dict[str, InitialCall] = {}
 
     @classmethod
     def get_serialization_name(cls) -> str | None:
@@ -69,14 +71,28 @@ class InitialCalls(AbstractCapability[Any]):
 
     async def begin(self, emitter: Emitter, history: History) -> History:
         """The history that asks for the calls; they are told to clients once."""
-        if not self._calls:
+        if not self._asked:
             return history
-        if emitter.run.log.step(INITIAL_STEP) is None:
+        ids = await self._ids(emitter)
+        self._calls = dict(zip(ids, self._asked, strict=True))
+        emitter.fold.expect(ids)
+        if emitter.fold.call(ids[0]) is None:
             await emitter.emit(*self._events(emitter.fold.unused(f"{emitter.run.run_id}-initial")))
-            await emitter.record(INITIAL_STEP, b"true")
         asked = [] if history.prompt is None else [ModelRequest(parts=[UserPromptPart(history.prompt)])]
-        parts = [ToolCallPart(call.tool, dict(call.input), call.id) for call in self._calls.values()]
+        parts = [ToolCallPart(call.tool, dict(call.input), call_id) for call_id, call in self._calls.items()]
         return History([*history.messages, *asked, ModelResponse(parts=parts)], None, history.call_ids)
+
+    async def _ids(self, emitter: Emitter) -> list[str]:
+        """Those that the caller gave or, where the log has had one, the like of it."""
+        recorded = emitter.run.log.step(INITIAL_STEP)
+        if recorded is not None:
+            return msgspec.json.decode(recorded, type=list[str])
+        ids: list[str] = []
+        for call in self._asked:
+            ids.append(emitter.fold.unused(call.id))
+            emitter.fold.reserve(ids)
+        await emitter.record(INITIAL_STEP, msgspec.json.encode(ids))
+        return ids
 
     async def wrap_tool_execute(
         self,
@@ -109,11 +125,11 @@ class InitialCalls(AbstractCapability[Any]):
 
     def _events(self, parent: str) -> list[BaseEvent]:
         events: list[BaseEvent] = []
-        for call in self._calls.values():
+        for call_id, call in self._calls.items():
             given = to_json(dict(call.input)).decode()
             events += [
-                ToolCallStartEvent(tool_call_id=call.id, tool_call_name=call.tool, parent_message_id=parent),
-                *(ToolCallArgsEvent(tool_call_id=call.id, delta=piece) for piece in pieces(given)),
-                ToolCallEndEvent(tool_call_id=call.id),
+                ToolCallStartEvent(tool_call_id=call_id, tool_call_name=call.tool, parent_message_id=parent),
+                *(ToolCallArgsEvent(tool_call_id=call_id, delta=piece) for piece in pieces(given)),
+                ToolCallEndEvent(tool_call_id=call_id),
             ]
         return events

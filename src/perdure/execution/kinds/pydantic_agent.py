@@ -23,6 +23,7 @@ from pydantic_graph import End
 
 from perdure.domain.agent_signals import ApprovalMode, Effort
 from perdure.domain.closing import superseded
+from perdure.execution.definitions import AgentDefinition
 from perdure.execution.durability import Durability
 from perdure.execution.emitter import ATTEMPT_LOST, Emitter
 from perdure.execution.history import History, history_of
@@ -33,7 +34,6 @@ from perdure.execution.log import Completed, Outcome, RunFailed, Usage, Waiting
 from perdure.execution.log import RunContext as Run
 from perdure.execution.model_retry import RetryPolicy
 from perdure.execution.overrides import ClientTool, Overrides, overrides_of
-from perdure.execution.registry import AgentDefinition
 
 MAX_STEPS = "MAX_STEPS"
 """Code of a run that failed because it needed more model requests or tokens than it may use."""

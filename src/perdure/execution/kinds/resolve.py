@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from perdure.domain.errors import AgentNotFound
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import assert_never
+
+from perdure.domain.errors import AgentNotFound, TargetNotFound
 from perdure.domain.run import Kind
 from perdure.domain.stored_run import Run
 from perdure.execution.kinds.agent import run_agent
-from perdure.execution.log import Outcome, RunContext, RunFailed
-from perdure.execution.registry import AgentDefinition, App
+from perdure.execution.kinds.eval import run_eval
+from perdure.execution.kinds.task import run_task
+from perdure.execution.kinds.workflow import run_workflow
+from perdure.execution.log import Outcome, RunContext
+from perdure.execution.registry import App
 
 
 class Resolver:
@@ -16,19 +23,21 @@ class Resolver:
     def __init__(self, app: App) -> None:
         self._app = app
 
-    def __call__(self, run: Run) -> _AgentKind:
-        """What executes `run`. Raises AgentNotFound, and RunFailed for a kind that has no executor."""
-        if run.kind is not Kind.AGENT:
-            raise RunFailed(f"Runs of kind {run.kind} have no executor.", "NOT_SUPPORTED")
-        definition = self._app.agents.get(run.agent_id or "")
-        if definition is None:
-            raise AgentNotFound(f"This worker serves no agent {run.agent_id!r}.")
-        return _AgentKind(definition)
-
-
-class _AgentKind:
-    def __init__(self, definition: AgentDefinition) -> None:
-        self._definition = definition
-
-    async def __call__(self, context: RunContext) -> Outcome:
-        return await run_agent(self._definition, context)
+    def __call__(self, run: Run) -> Callable[[RunContext], Awaitable[Outcome]]:
+        """What executes `run`. Raises AgentNotFound, TargetNotFound."""
+        name = run.served_name
+        match run.kind:
+            case Kind.AGENT if name in self._app.agents:
+                return partial(run_agent, self._app.agents[name])
+            case Kind.WORKFLOW if name in self._app.workflows:
+                return partial(run_workflow, self._app.workflows[name])
+            case Kind.TASK if name in self._app.tasks:
+                return partial(run_task, self._app.tasks[name])
+            case Kind.EVAL if name in self._app.evals:
+                return partial(run_eval, self._app.evals[name])
+            case Kind.AGENT:
+                raise AgentNotFound(f"This worker serves no agent {name!r}.")
+            case Kind.WORKFLOW | Kind.TASK | Kind.EVAL:
+                raise TargetNotFound(f"This worker serves no {run.kind} {name!r}.")
+            case _:
+                assert_never(run.kind)

@@ -1,0 +1,167 @@
+"""What an App holds: one definition for each thing that can be run. Importing this module imports no model library."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+from perdure.domain.run import Kind
+
+if TYPE_CHECKING:
+    from ag_ui.core import BaseEvent
+    from pydantic_ai.agent import AbstractAgent
+
+    from perdure.execution.log import RunContext
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+_PYDANTIC_AI_BASE: Final = ("pydantic_ai.agent.abstract", "AbstractAgent")
+
+FunctionAgent = Callable[["RunContext"], "AsyncIterator[BaseEvent | Mapping[str, object]]"]
+"""An agent as a function: it yields AG-UI events, as objects of `ag_ui.core` or as JSON objects."""
+
+Deps = Callable[["RunContext"], "Awaitable[object] | object"]
+"""Makes the dependencies that a Pydantic AI agent's tools get in one attempt."""
+
+Function = Callable[..., Any]
+"""What is run: its first parameter is the context, the others are the input (`execution/inputs.py`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentDefinition:
+    """A registered agent: either a Pydantic AI agent with what makes its dependencies, or a function."""
+
+    name: str
+    target: AbstractAgent[Any, Any] | FunctionAgent
+    kind: Literal["pydantic_ai", "function"]
+    description: str | None = None
+    deps: Deps | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowDefinition:
+    """A registered workflow: a coroutine function `(ctx, …)` whose steps are recorded."""
+
+    name: str
+    function: Function
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDefinition:
+    """A registered task: a function `(ctx, …)` or a command line, one of the two.
+
+    `timeout_seconds` and `backoff_limit` hold where the run's request says nothing. `memory_mb` and `cpu_seconds` limit
+    the process. `output_folder` is the folder, relative to the process's own, whose files become artifacts.
+    """
+
+    name: str
+    function: Function | None = None
+    command: tuple[str, ...] = ()
+    description: str | None = None
+    timeout_seconds: float | None = None
+    backoff_limit: int = 0
+    memory_mb: int | None = None
+    cpu_seconds: int | None = None
+    output_folder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvalDefinition:
+    """A registered eval: a Pydantic Evals dataset (or what makes it), and the function whose answers it judges."""
+
+    name: str
+    function: Function
+    dataset: object
+    description: str | None = None
+
+
+Definition = AgentDefinition | WorkflowDefinition | TaskDefinition | EvalDefinition
+
+
+def kind_of(definition: Definition) -> Kind:
+    """The kind of run that executes it."""
+    match definition:
+        case AgentDefinition():
+            return Kind.AGENT
+        case WorkflowDefinition():
+            return Kind.WORKFLOW
+        case TaskDefinition():
+            return Kind.TASK
+        case EvalDefinition():
+            return Kind.EVAL
+
+
+def agent_definition(
+    name: str,
+    agent: AbstractAgent[Any, Any] | FunctionAgent,
+    description: str | None,
+    deps: Deps | None,
+) -> AgentDefinition:
+    """Raises ValueError for a bad name and TypeError for what is no agent."""
+    _check_name(name, "an agent")
+    if inspect.isasyncgenfunction(agent):
+        if deps is not None:
+            raise TypeError(f"Agent {name!r} is a function: it makes what it needs itself, so it takes no `deps`.")
+        return AgentDefinition(name, cast("FunctionAgent", agent), "function", description or inspect.getdoc(agent))
+    if any((base.__module__, base.__qualname__) == _PYDANTIC_AI_BASE for base in type(agent).__mro__):
+        return AgentDefinition(name, agent, "pydantic_ai", description, deps)
+    raise TypeError(
+        f"Agent {name!r} must be a Pydantic AI agent or an async generator function "
+        f"(`async def … yield event`), not {_described(agent)}."
+    )
+
+
+def workflow_definition(name: str, function: Function, description: str | None) -> WorkflowDefinition:
+    """Raises ValueError for a bad name and TypeError for what is no coroutine function."""
+    _check_name(name, "a workflow")
+    if not inspect.iscoroutinefunction(function):
+        raise TypeError(f"Workflow {name!r} must be a coroutine function (`async def`), not {_described(function)}.")
+    _check_context(name, "Workflow", function)
+    return WorkflowDefinition(name, function, description or inspect.getdoc(function))
+
+
+def task_definition(name: str, function: Function | None, command: Sequence[str], **limits: Any) -> TaskDefinition:
+    """Raises ValueError for a bad name, and TypeError for neither or both of function and command."""
+    _check_name(name, "a task")
+    if isinstance(command, str):
+        raise TypeError(f"The command of task {name!r} must be a list of its words, not one text.")
+    if (function is None) != bool(command):
+        raise TypeError(f"Task {name!r} must be a function or a command, one of the two.")
+    if function is not None:
+        if inspect.isasyncgenfunction(function):
+            raise TypeError(f"Task {name!r} must be a function, not {_described(function)}.")
+        _check_context(name, "Task", function)
+        limits["description"] = limits.get("description") or inspect.getdoc(function)
+    return TaskDefinition(name, function, tuple(command), **limits)
+
+
+def eval_definition(name: str, function: Function, dataset: object, description: str | None) -> EvalDefinition:
+    """Raises ValueError for a bad name and TypeError for what cannot be called."""
+    _check_name(name, "an eval")
+    if not callable(function):
+        raise TypeError(f"Eval {name!r} must judge a function, not {_described(function)}.")
+    return EvalDefinition(name, function, dataset, description or inspect.getdoc(function))
+
+
+def _check_name(name: str, what: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} cannot name {what}: use 1 to 128 letters, digits and . _ : / -, a letter or digit first."
+        )
+
+
+def _check_context(name: str, what: str, function: Function) -> None:
+    first = next(iter(inspect.signature(function).parameters.values()), None)
+    if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
+        raise TypeError(f"{what} {name!r} must take its context as its first parameter: `(ctx, …)`.")
+
+
+def _described(value: object) -> str:
+    if inspect.iscoroutinefunction(value):
+        return "a coroutine function: it has no `yield`"
+    if inspect.isasyncgenfunction(value):
+        return "an async generator function: it has a `yield`"
+    return "a function" if inspect.isfunction(value) else f"{type(value).__qualname__} {value!r:.60}"
