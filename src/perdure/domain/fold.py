@@ -25,9 +25,6 @@ TURN_STARTED: Final = "perdure.turn.started"
 TURN_ENDED: Final = "perdure.turn.ended"
 """Name of the CUSTOM event that ends a turn after which the run goes on: value {turn, status, metadata?}."""
 
-SETTLING: Final = (MODEL_STEP, INITIAL_STEP)
-"""What the keys of steps begin with that stand for everything streamed before them."""
-
 MAX_STEP_TEXT: Final = 48_000
 """Characters of a recorded step in one event. At five bytes each, as JSON text inside JSON, they stay below 256 KB."""
 
@@ -110,6 +107,7 @@ class LogFold:
         self._generation = past.generation
         self._restarted = past.restarted
         self._published = dict(past.published)
+        self._expected: set[str] = set()
         self._waiting: set[str] = set()
         self._parts: list[str] = []
 
@@ -150,6 +148,10 @@ class LogFold:
     def reserve(self, ids: Iterable[str]) -> None:
         """Keeps new ids apart from these too (those of earlier turns of a conversation)."""
         self._ids.update(ids)
+
+    def expect(self, call_ids: Iterable[str]) -> None:
+        """A recorded step stands for calls of these ids, which are still to come."""
+        self._expected.update(call_ids)
 
     def settle(self) -> None:
         """A recorded step now stands for everything streamed so far."""
@@ -212,7 +214,7 @@ class LogFold:
         parent = line.parentMessageId if isinstance(line.parentMessageId, str) else line.toolCallId
         name = line.toolCallName if isinstance(line.toolCallName, str) else ""
         self._ids.update((line.toolCallId, parent))
-        self._calls[line.toolCallId] = _Call(name, parent)
+        self._calls[line.toolCallId] = _Call(name, parent, settled=line.toolCallId in self._expected)
 
     def _end_call(self, line: _Line) -> None:
         call = self._calls.get(line.toolCallId) if isinstance(line.toolCallId, str) else None
@@ -307,8 +309,10 @@ class LogFold:
         else:
             recorded = bytes(line.value)
         self._steps[line.key] = recorded
-        if line.key.startswith(SETTLING):
+        if line.key.startswith(MODEL_STEP):
             self.settle()
+        elif line.key == INITIAL_STEP:
+            self.expect(msgspec.json.decode(recorded, type=list[str]))
 
     def _mark_settled(self, settled: bool) -> None:
         for message in self._messages.values():

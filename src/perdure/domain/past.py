@@ -11,7 +11,7 @@ MODEL_STEP: Final = "model:"
 """Prefix of the keys of recorded model responses. Recording one settles every message that was streamed before it."""
 
 INITIAL_STEP: Final = "initial:calls"
-"""Key of the record that the calls which a run's creation asked for have been made. It settles them."""
+"""Key of the record of the ids under which the calls are made that a run's creation asked for. It settles them."""
 
 ERROR_STEP: Final = "error:"
 """Prefix of the keys of recorded failures. A restart forgets them, so that what failed is tried again."""

@@ -7,7 +7,8 @@ from typing import Final
 from ag_ui.core import BaseEvent
 
 from perdure.domain.closing import end_events, supersede_events
-from perdure.domain.fold import SETTLING, LogFold
+from perdure.domain.fold import LogFold
+from perdure.domain.past import MODEL_STEP
 from perdure.execution.log import RunContext
 
 ATTEMPT_LOST: Final = "attempt_lost"
@@ -52,7 +53,7 @@ class Emitter:
     async def record(self, key: str, value: bytes) -> None:
         """Records a step (JSON)."""
         self.check()
-        if key.startswith(SETTLING):
+        if key.startswith(MODEL_STEP):
             self.fold.settle()
         try:
             await self._run.log.record(key, value)
