@@ -43,11 +43,12 @@ class CompactMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A message and the event that it comes from. `stream` names the text that it is a chunk of, or that it ends."""
+    """A message and the event that it comes from. `subjects` names the text, or the tool call and its result, that it
+    tells of."""
 
     event_id: int
     message: CompactMessage
-    stream: str | None = None
+    subjects: tuple[str, ...] = ()
 
     @property
     def live_only(self) -> bool:

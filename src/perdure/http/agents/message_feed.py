@@ -33,30 +33,42 @@ class _Item:
     event_id: int
     ts: int | None
     ends_run: bool
-    stream: str | None
+    subjects: tuple[str, ...]
     data: bytes
 
 
 @dataclass(slots=True, eq=False)
 class _Feed:
-    """The messages of one run. `items` holds None where a chunk was dropped."""
+    """The messages of one run. `items` holds None where one was dropped: a chunk, or what was taken back."""
 
     items: list[_Item | None] = field(default_factory=list)
     followers: int = 0
     ended: bool = False
     grown: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
-    _chunks: dict[str, list[int]] = field(default_factory=dict)
+    _told: dict[str, list[int]] = field(default_factory=dict)
 
-    def take(self, frames: list[Frame]) -> None:
+    def take(self, frames: list[Frame], taken_back: set[str]) -> None:
+        for subject in taken_back:
+            self._drop(subject)
         for frame in frames:
             item = _item(frame)
-            if item.ts is not None and item.stream is not None:
-                for place in self._chunks.pop(item.stream, ()):
-                    self.items[place] = None
-            elif item.stream is not None:
-                self._chunks.setdefault(item.stream, []).append(len(self.items))
+            for subject in item.subjects:
+                if item.ts is not None:
+                    self._drop(subject, chunks_only=True)
+                self._told.setdefault(subject, []).append(len(self.items))
             self.items.append(item)
+
+    def _drop(self, subject: str, *, chunks_only: bool = False) -> None:
+        kept = []
+        for place in self._told.pop(subject, ()):
+            item = self.items[place]
+            if chunks_only and item is not None and item.ts is not None:
+                kept.append(place)
+            else:
+                self.items[place] = None
+        if kept:
+            self._told[subject] = kept
 
     def wake(self) -> None:
         """Wake everybody who waits; who comes later waits for the next time."""
@@ -123,9 +135,8 @@ class MessageFeeds:
         try:
             async with aclosing(self._hub.follow(key, 0)) as rows:
                 async for row in rows:
-                    if frames := messages.add(row.events):
-                        feed.take(frames)
-                        feed.wake()
+                    feed.take(messages.add(row.events), messages.taken_back)
+                    feed.wake()
         except Exception:
             get_logger().exception(LogLine.FOLLOW_FAILED)
         finally:
@@ -136,7 +147,7 @@ class MessageFeeds:
 
 def _item(frame: Frame) -> _Item:
     data = b"data: %b\n\n" % msgspec.json.encode(frame.message)
-    return _Item(frame.event_id, frame.message.ts, frame.ends_run, frame.stream, data)
+    return _Item(frame.event_id, frame.message.ts, frame.ends_run, frame.subjects, data)
 
 
 def _wants(item: _Item, run: Run, since: float | None, skip_history: bool) -> bool:

@@ -9,11 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from perdure.domain.event import custom
-from perdure.domain.ids import RunKey
 from perdure.domain.principal import Scope
-from perdure.http.agents.message import CompactMessage, MessageType
+from perdure.http.agents.message import MessageType
 from perdure.http.agents.message_feed import MessageFeeds
-from perdure.http.agents.messages import Messages
+from perdure.http.agents.messages import messages_of
 from perdure.http.agents.requests import (
     body_of,
     check_query,
@@ -26,12 +25,11 @@ from perdure.http.agents.requests import (
 from perdure.http.agents.run_routes import PATH, TAG
 from perdure.http.agents.schemas import message_schema
 from perdure.http.context import core_of, settings_of
-from perdure.http.json_schema import array, boolean, free_object, integer, members, number, text
+from perdure.http.json_schema import array, boolean, choice, free_object, integer, members, number, text
 from perdure.http.operations import Answer, Body, Operation, json_answer, query
 from perdure.http.schema_check import SchemaCheck
 from perdure.http.sse import EVENT_STREAM, EventStream
 from perdure.services import control, events
-from perdure.services.core import Core
 
 _POSTED: Final = {
     "type": {**integer(0), "maximum": max(MessageType), "description": "The sort of message (default: 3, an update)."},
@@ -51,8 +49,8 @@ async def list_messages(request: Request) -> Response:
     run = await run_of(request, Scope.RUNS_READ)
     check_query(request, frozenset({"since"}))
     since = number_query(request, "since") or 0
-    found = [message for message in await _messages(core_of(request), run.key) if (message.ts or 0) > since]
-    return json_answer({"messages": found})
+    found = await messages_of(events.rows(core_of(request), run.key))
+    return json_answer({"messages": [message for message in found if (message.ts or 0) > since]})
 
 
 async def post_message(request: Request) -> Response:
@@ -85,18 +83,11 @@ async def stream_messages(request: Request) -> EventStream:
     )
 
 
-async def _messages(core: Core, key: RunKey) -> list[CompactMessage]:
-    state = Messages()
-    found: list[CompactMessage] = []
-    async for row in events.rows(core, key):
-        found += [frame.message for frame in state.add(row) if not frame.live_only]
-    return found
-
-
 LIST: Final = Operation(
     method="GET",
     path=f"{PATH}/{{run_id}}/updates",
     handler=list_messages,
+    name="list_agent_messages",
     tag=TAG,
     summary="Read an agent run's messages",
     scope=Scope.RUNS_READ,
@@ -127,8 +118,8 @@ STREAM: Final = Operation(
     tag=TAG,
     summary="Follow an agent run's messages",
     description=(
-        "Without `since` all messages, then those to come. A text that is being written comes in chunks (type 12): they "
-        "are live only, and the whole message takes their place. The key or token may be in `access_token`."
+        "Without `since` all messages, then those to come. A text that is being written comes in chunks (type 12): "
+        "they are live only, and the whole message takes their place. The key or token may be in `access_token`."
     ),
     scope=Scope.RUNS_READ,
     parameters=(
@@ -136,8 +127,20 @@ STREAM: Final = Operation(
         query("skipHistory", boolean(), "Without `since`: only what comes from now on."),
         query("access_token", text(1), "A key or token, for clients that cannot send headers here."),
     ),
-    answers={200: Answer("A frame is `data: <the message as JSON>`; comments are heartbeats.", message_schema(),
-                         EVENT_STREAM)},
-)  # fmt: skip
+    answers={
+        200: Answer(
+            "A frame is `data: <the message as JSON>`; comments are heartbeats.",
+            members(
+                {
+                    "event": choice("message", description="Frames have no name, which means this one."),
+                    "data": {**text(), "contentMediaType": "application/json", "contentSchema": message_schema()},
+                },
+                required=("data",),
+                description="One frame.",
+            ),
+            EVENT_STREAM,
+        )
+    },
+)
 
 OPERATIONS: Final = (STREAM, LIST, POST)

@@ -7,7 +7,7 @@ share one. Where an event stands for several messages, the lifecycle has left th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -67,9 +67,13 @@ class _Tool:
 
 
 class Messages:
-    """The running state: feed it the rows of a log from the first on."""
+    """The running state: feed it the rows of a log from the first on.
+
+    `taken_back` names the texts and tool calls that the last row took back: they were said for nothing.
+    """
 
     def __init__(self) -> None:
+        self.taken_back: set[str] = set()
         self._decoder = msgspec.json.Decoder(_Event)
         self._texts: dict[str, _Text] = {}
         self._tools: dict[str, _Tool] = {}
@@ -84,9 +88,9 @@ class Messages:
 
     def add(self, row: StoredEvents) -> list[Frame]:
         """The messages of a row, in order. Private events say nothing."""
+        self._frames, self.taken_back = [], set()
         if not row.public:
             return []
-        self._frames = []
         self._outside = row.first_external_sequence is not None
         for offset, (kind, line) in enumerate(zip(row.types, row.lines(), strict=True)):
             self._event_id, self._ts = row.first_event_id + offset, row.first_ts + offset
@@ -100,9 +104,17 @@ class Messages:
 
     # --- what is said ------------------------------------------------------------------------------------------------
 
-    def _say(self, kind: int, text: str = "", details: dict[str, Any] | None = None, *, after_ms: int = 0) -> None:
+    def _say(
+        self,
+        kind: int,
+        text: str = "",
+        details: dict[str, Any] | None = None,
+        *,
+        after_ms: int = 0,
+        subjects: tuple[str, ...] = (),
+    ) -> None:
         message = CompactMessage(t=int(kind), m=text, d=details or None, ts=self._ts + after_ms)
-        self._frames.append(Frame(self._event_id, message))
+        self._frames.append(Frame(self._event_id, message, subjects))
 
     def _text_start(self, event: _Event) -> None:
         if isinstance(event.messageId, str) and event.role != "user":
@@ -121,7 +133,7 @@ class Messages:
     def _chunk(self, name: str, text: _Text, delta: str) -> None:
         details = _streamed(name, text.type)
         message = CompactMessage(t=int(MessageType.STREAMING_CHUNK), m=delta, d=details, i=name)
-        self._frames.append(Frame(self._event_id, message, name))
+        self._frames.append(Frame(self._event_id, message, (name,)))
 
     def _text_chunk(self, event: _Event) -> None:
         """A text without a start and an end of its own: it ends when something else is said."""
@@ -153,7 +165,7 @@ class Messages:
         message = CompactMessage(
             t=int(text.type), m="".join(text.deltas), d=_streamed(name, text.type), ts=self._ts - before_ms, i=name
         )
-        self._frames.append(Frame(self._event_id, message, name))
+        self._frames.append(Frame(self._event_id, message, (name,)))
 
     # --- tools -------------------------------------------------------------------------------------------------------
 
@@ -174,7 +186,9 @@ class Messages:
         if tool is not None and not tool.told:
             tool.told = True
             details = tool_details(call_id, tool.name, tool.group, "started", "running")
-            self._say(MessageType.THOUGHT, tool.name, {**details, "input": _arguments(tool.deltas)})
+            self._say(
+                MessageType.THOUGHT, tool.name, {**details, "input": _arguments(tool.deltas)}, subjects=(call_id,)
+            )
 
     def _result(self, event: _Event) -> None:
         call_id = _word(event.toolCallId)
@@ -190,7 +204,7 @@ class Messages:
         more: dict[str, Any] = {"observation": observation[:MAX_OBSERVATION]} if observation else {}
         if tool is not None:
             more["duration_ms"] = self._ts - tool.began
-        self._say(MessageType.THOUGHT, name, {**details, **more})
+        self._say(MessageType.THOUGHT, name, {**details, **more}, subjects=(call_id, _word(event.messageId)))
 
     # --- the run -----------------------------------------------------------------------------------------------------
 
@@ -215,12 +229,13 @@ class Messages:
             handler(self, value if isinstance(value, dict) else {})
 
     def _superseded(self, value: dict[str, Any]) -> None:
-        """What is taken back is not told, unless it was told before in another row."""
-        name = value.get("messageId")
-        gone = {name, *(value.get("toolCallIds") or ())}
-        self._frames = [frame for frame in self._frames if not _about(frame, gone)]
-        self._texts.pop(str(name), None)
-        self._tools = {key: tool for key, tool in self._tools.items() if key not in gone}
+        call_ids = value.get("toolCallIds")
+        names = (value.get("messageId"), *(call_ids if isinstance(call_ids, list) else ()))
+        gone = {name for name in names if isinstance(name, str)}
+        self.taken_back |= gone
+        self._frames = [frame for frame in self._frames if gone.isdisjoint(frame.subjects)]
+        self._texts = {name: text for name, text in self._texts.items() if name not in gone}
+        self._tools = {name: tool for name, tool in self._tools.items() if name not in gone}
 
     def _signal(self, value: dict[str, Any]) -> None:
         payload = value.get("payload")
@@ -301,20 +316,21 @@ class Messages:
         self._say(MessageType.UPDATE, path, {"event_class": "artifact_updated", **value})
 
 
-def messages_of(rows: Iterable[StoredEvents]) -> list[CompactMessage]:
-    """The messages of a whole log that last, oldest first."""
+async def messages_of(rows: AsyncIterable[StoredEvents]) -> list[CompactMessage]:
+    """The messages of a whole log that last, oldest first, without what was taken back."""
     state = Messages()
-    return [frame.message for row in rows for frame in state.add(row) if not frame.live_only]
+    frames: list[Frame] = []
+    async for row in rows:
+        new = state.add(row)
+        if state.taken_back:
+            frames = [frame for frame in frames if state.taken_back.isdisjoint(frame.subjects)]
+        frames += [frame for frame in new if not frame.live_only]
+    return [frame.message for frame in frames]
 
 
 def _streamed(name: str, kind: MessageType) -> dict[str, Any]:
     role = {"display_role": "thinking"} if kind is MessageType.THOUGHT else {}
     return {"streamed": True, "activity_id": name, "streaming_id": name, "streaming_id_scope": "workflow_run", **role}
-
-
-def _about(frame: Frame, gone: set[object]) -> bool:
-    details = frame.message.d or {}
-    return frame.stream in gone or details.get("tool_use_id") in gone
 
 
 def _arguments(deltas: list[str]) -> object:
