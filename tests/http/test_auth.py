@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from perdure.domain.api_key import BOOTSTRAP_PREFIX, new_token, prefix_of
+from perdure.domain.api_key import BOOTSTRAP_PREFIX, KeyKind, new_token, prefix_of
 from perdure.domain.errors import InvalidRequest
 from perdure.domain.project import DEFAULT_PROJECT_ID
 from perdure.services.authentication import MAX_CACHE_MS
@@ -323,6 +323,8 @@ PUBLIC = {
     "/auth/token": 400,
     "/webhooks/{webhook_id}": 401,
     "/artifacts/signed/{token}": 403,
+    "/sts/token/issue": 401,
+    "/sts/token/refresh": 400,
 }
 """What needs no principal, and what it answers to a request without anything."""
 
@@ -332,6 +334,7 @@ async def test_every_route_but_health_and_documentation_wants_a_principal(databa
         document = (await at_work.ask("GET", "/openapi.json", None)).json()
         names = {"run_id": "r", "ref": "default", "conversation_id": OTHER_ID, "key_id": "k", "name": "n"}
         names |= {"worker_id": OTHER_ID, "child_run_id": "c", "input_request_id": OTHER_ID, "schedule_id": OTHER_ID}
+        names |= {"child_id": "c", "signal_name": "s", "query_name": "q"}
         names |= {"webhook_id": OTHER_ID, "service_id": OTHER_ID, "token": "t", "path": "p"}
         for path, operations in document["paths"].items():
             for method in operations:
@@ -348,3 +351,8 @@ def test_new_keys_have_their_form() -> None:
         assert (kind, len(prefix), len(secret)) == ("pd", 12, 43)
         assert prefix_of(token) == prefix
     assert len({new_token() for _ in range(1_000)}) == 1_000
+    exchanged = new_token(kind=KeyKind.EXCHANGED)
+    assert exchanged.startswith("sk-")
+    assert prefix_of(exchanged) == exchanged[3:15]
+    for other in ("sk_ab_" + "s" * 20, "sk-abcd-" + "s" * 20, "pk-abcd_" + "s" * 20, "sk--abcd_" + "s" * 20):
+        assert prefix_of(other) is None, other

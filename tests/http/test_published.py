@@ -45,6 +45,8 @@ PUBLIC = {
     "/.well-known/jwks.json",
     "/auth/token",
     "/webhooks/{webhook_id}",
+    "/sts/token/issue",
+    "/sts/token/refresh",
     *(operation.path for operation in SIGNED),
 }
 ROUTES = [

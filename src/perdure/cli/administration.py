@@ -34,7 +34,7 @@ class WantedKey:
     scopes: tuple[str, ...] | None
     expires_in_days: int | None
     imported: str | None
-    kind: KeyKind | None = None
+    kind: str | None = None
 
 
 class Projects(Protocol):
@@ -58,7 +58,7 @@ class Keys(Protocol):
         scopes: tuple[str, ...] | None = None,
         expires_at: datetime | None = None,
         key: str | None = None,
-        kind: KeyKind | None = None,
+        kind: str | None = None,
     ) -> NewKey:
         """A new key."""
 

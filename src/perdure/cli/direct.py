@@ -13,7 +13,7 @@ from perdure.cli.access import Access
 from perdure.cli.configuration import database_of, local_settings
 from perdure.cli.failures import told
 from perdure.client import Key, NewKey, Project
-from perdure.domain.api_key import ApiKey
+from perdure.domain.api_key import ApiKey, KeyKind
 from perdure.domain.errors import InvalidRequest
 from perdure.domain.ids import ProjectId
 from perdure.domain.principal import ORDINARY, Scope
@@ -71,7 +71,7 @@ class DirectKeys:
         scopes: Sequence[str] | None = None,
         expires_at: datetime | None = None,
         key: str | None = None,
-        kind: KeyKind | None = None,
+        kind: str | None = None,
     ) -> NewKey:
         """A new key."""
         wanted = ORDINARY if scopes is None else frozenset(map(Scope, scopes))
@@ -82,7 +82,7 @@ class DirectKeys:
             scopes=wanted,
             expires_at=expires_at,
             token=key,
-            kind=kind or OWN_KIND,
+            kind=KeyKind.OWN if kind is None else KeyKind(kind),
         )
         plain = _key(issued.key)
         return NewKey(**{field: getattr(plain, field) for field in plain.__struct_fields__}, key=issued.token)

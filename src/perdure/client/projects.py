@@ -63,13 +63,14 @@ class Keys:
         scopes: Sequence[str] | None = None,
         expires_at: datetime | None = None,
         key: str | None = None,
+        kind: str | None = None,
     ) -> NewKey:
         """A new key, which is told this once. With `key` the import of one that exists elsewhere (`vf_…`).
 
-        `scopes` None: everything but administration.
+        `scopes` None: everything but administration. `kind`: how it begins, `pd` or `sk` (for the Agent Runs API).
         """
         expiry = None if expires_at is None else expires_at.isoformat()
-        members = {"name": name, "scopes": scopes, "expires_at": expiry, "key": key}
+        members = {"name": name, "scopes": scopes, "expires_at": expiry, "key": key, "kind": kind}
         body = {member: value for member, value in members.items() if value is not None}
         return await self._transport.call(Call("POST", _keys(project), repeatable=False, body=body), NewKey)
 

@@ -1,10 +1,10 @@
 """API keys: their form, how they are made, and how one is recognised.
 
-A key is `<kind>_<prefix>_<secret>` (seed 002), or `sk-<prefix>_<secret>` for clients of the Agent Runs API, which exchange
-a key that begins so for a token before they use it (vertesia.md section 7). The prefix is public and finds the row. The whole key is stored as its
-SHA-256 and nothing else. A slow, salted hash (scrypt, argon2) would buy nothing: those make guessing of *weak* secrets
-expensive, and a secret of ours has 256 random bits, which nobody guesses at any speed. It would cost, though: tens of
-milliseconds of the server's time for whoever presents a key, also a made-up one.
+A key is `<kind>_<prefix>_<secret>` (seed 002), or `sk-<prefix>_<secret>` for clients of the Agent Runs API, which
+exchange one that begins so for a token before they use it (vertesia.md section 7). The prefix is public and finds the
+row. The whole key is stored as its SHA-256 and nothing else. A slow, salted hash (scrypt, argon2) would buy nothing:
+those make guessing of *weak* secrets expensive, and a secret of ours has 256 random bits, which nobody guesses at any
+speed. It would cost, though: tens of milliseconds of the server's time for whoever presents a key, also a made-up one.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from perdure.domain.ids import KeyId, ProjectId
 from perdure.domain.principal import Scope
 
-KeyKind = Literal["pd", "sk"]
 
-OWN_KIND: Final = "pd"
-"""The kind of the keys that are made here. Imported ones keep theirs (`vf_…`)."""
+class KeyKind(StrEnum):
+    """How keys that are made here begin: `pd_`, or `sk-`, which the client of the Agent Runs API exchanges for tokens.
+    Imported ones keep their own (`vf_…`).
+    """
 
-EXCHANGED_KIND: Final = "sk"
-"""The kind of keys that the client of the Agent Runs API exchanges for tokens."""
+    OWN = "pd"
+    EXCHANGED = "sk"
+
 
 BOOTSTRAP_ID: Final = KeyId(UUID("00000000-0000-4000-8000-000000000002"))
 """The one row of the bootstrap key: another key at the next start takes the place of the former, which ends there."""
@@ -85,9 +88,9 @@ def prefix_of(token: str) -> str | None:
     return found.group(1) if found is not None else None
 
 
-def new_token(random: Callable[[int], bytes] = os.urandom, kind: KeyKind = OWN_KIND) -> str:
+def new_token(random: Callable[[int], bytes] = os.urandom, kind: KeyKind = KeyKind.OWN) -> str:
     """A new key: `pd_` or `sk-`, 12 base62 digits that find it, `_`, 43 base62 digits that hold 256 random bits."""
-    begin = f"{kind}-" if kind == EXCHANGED_KIND else f"{kind}_"
+    begin = f"{kind}-" if kind is KeyKind.EXCHANGED else f"{kind}_"
     prefix = int.from_bytes(random(_PREFIX_LENGTH)) % len(_DIGITS) ** _PREFIX_LENGTH
     secret = int.from_bytes(random(_SECRET_BYTES))
     return f"{begin}{_base62(prefix, _PREFIX_LENGTH)}_{_base62(secret, _SECRET_LENGTH)}"

@@ -50,7 +50,8 @@ from perdure.http.json_schema import JsonSchema, integer, members, text
 REQUEST_ID: Final = "perdure.request_id"
 """Where the edge keeps a request's id in the ASGI scope."""
 
-AGENTS_PREFIXES: Final = ("/api/v1/", "/sts/")
+TOKENS_PREFIX: Final = "/sts/"
+AGENTS_PREFIXES: Final = ("/api/v1/", TOKENS_PREFIX)
 """Where the Agent Runs dialect is."""
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -116,7 +117,7 @@ client cannot read an answer whose `error` is not a string (veryfront.md 1.1).""
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What a problem document says. `pointer` is the JSON pointer of the offending place in the request's body; `error`
-    is the word of a protocol that has its own (OAuth)."""
+    is the word of a protocol that has its own (OAuth, the token exchange of the Agent Runs API)."""
 
     status: int
     code: str
@@ -182,6 +183,8 @@ def _agents_error(problem: Problem) -> Response:
     more = [text for text in (problem.pointer and f"At {problem.pointer}.", problem.suggestion) if text]
     if more:
         body["details"] = " ".join(more)
+    if problem.error is not None:
+        body["errorCode"] = problem.error
     return Response(msgspec.json.encode(body), problem.status, dict(problem.headers), "application/json")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from perdure.http.agents.schemas import error_schema
+from perdure.http.agents.schemas import error_schema, token_error_schema
 from perdure.http.errors import problem_schema
 from perdure.http.operations import SECURITY, Operation, paths_of, problem_answer
 
@@ -37,7 +37,12 @@ def merged(document: dict[str, Any], operations: Sequence[Operation]) -> dict[st
         "paths": paths,
         "components": {
             **components,
-            "schemas": {**schemas, "Problem": problem_schema(), "AgentError": error_schema()},
+            "schemas": {
+                **schemas,
+                "Problem": problem_schema(),
+                "AgentError": error_schema(),
+                "TokenError": token_error_schema(),
+            },
             "securitySchemes": {**dict(zip(SECURITY, _SCHEMES, strict=True)), **components.get("securitySchemes", {})},
         },
     }

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from perdure.domain.principal import Scope
-from perdure.http.errors import AGENTS_PREFIXES, PROBLEM_JSON
+from perdure.http.errors import AGENTS_PREFIXES, PROBLEM_JSON, TOKENS_PREFIX
 from perdure.http.json_schema import JsonSchema, text, uuid
 
 Handler = Callable[[Request], Awaitable[ASGIApp]]
@@ -27,6 +27,7 @@ Handler = Callable[[Request], Awaitable[ASGIApp]]
 JSON: Final = "application/json"
 PROBLEM_REF: Final = "#/components/schemas/Problem"
 AGENT_ERROR_REF: Final = "#/components/schemas/AgentError"
+TOKEN_ERROR_REF: Final = "#/components/schemas/TokenError"
 SECURITY: Final = ("bearerAuth", "apiKeyAuth")
 
 _PARAMETER: Final = re.compile(r"{(\w+)}")
@@ -149,8 +150,9 @@ def paths_of(operations: Sequence[Operation]) -> dict[str, dict[str, Any]]:
 
 def problem_answer(status: int, path: str = "/") -> dict[str, Any]:
     """The OpenAPI description of a problem, in the words of the path's dialect."""
-    own = path.startswith(AGENTS_PREFIXES)
-    media_type, reference = (JSON, AGENT_ERROR_REF) if own else (PROBLEM_JSON, PROBLEM_REF)
+    media_type, reference = PROBLEM_JSON, PROBLEM_REF
+    if path.startswith(AGENTS_PREFIXES):
+        media_type, reference = JSON, TOKEN_ERROR_REF if path.startswith(TOKENS_PREFIX) else AGENT_ERROR_REF
     return {"description": _PROBLEMS[status], "content": {media_type: {"schema": {"$ref": reference}}}}
 
 

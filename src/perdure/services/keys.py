@@ -9,7 +9,6 @@ from datetime import datetime
 from perdure.domain.api_key import (
     BOOTSTRAP_ID,
     BOOTSTRAP_PREFIX,
-    OWN_KIND,
     ApiKey,
     KeyKind,
     StoredKey,
@@ -45,7 +44,7 @@ async def create(
     scopes: Iterable[Scope] = ORDINARY,
     expires_at: datetime | None = None,
     token: str | None = None,
-    kind: KeyKind = OWN_KIND,
+    kind: KeyKind = KeyKind.OWN,
 ) -> Issued:
     """A new key of a project, of a kind, or with `token` the import of a key that exists elsewhere (`vf_…`).
 
@@ -118,8 +117,8 @@ def _prefix(token: str) -> str:
     prefix = prefix_of(token)
     if prefix is None:
         raise InvalidRequest(
-            "`/key` must be `<kind>_<prefix>_<secret>` or `sk-<prefix>_<secret>`: 2 to 16 lower-case letters, 4 to 32 letters and digits, "
-            "and a secret of 16 to 256 letters, digits, `-` and `_`.",
+            "`/key` must be `<kind>_<prefix>_<secret>` or `sk-<prefix>_<secret>`: 2 to 16 lower-case letters, "
+            "4 to 32 letters and digits, and a secret of 16 to 256 letters, digits, `-` and `_`.",
             pointer="/key",
         )
     return prefix

@@ -18,6 +18,7 @@ from perdure.http.agents import (
     search_routes,
     signal_routes,
     telemetry_routes,
+    token_routes,
 )
 from perdure.http.operations import Operation
 
@@ -33,4 +34,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *signal_routes.OPERATIONS,
     *query_routes.OPERATIONS,
     *artifact_routes.OPERATIONS,
+    *token_routes.OPERATIONS,
 )

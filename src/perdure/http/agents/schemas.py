@@ -143,6 +143,13 @@ def error_schema() -> JsonSchema:
     return members(known, required=("error", "status"), title="AgentError")
 
 
+def token_error_schema() -> JsonSchema:
+    """Every error of the token exchange (vertesia.md section 7)."""
+    known: JsonSchema = error_schema()["properties"]
+    code = choice("no_accessible_account", "token_issuance_forbidden", description="Why there is no token.")
+    return members({**known, "errorCode": code}, required=("error", "status"), title="TokenError")
+
+
 def message_schema() -> JsonSchema:
     """A message in the compact form (vertesia.md 3.3)."""
     return members(

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from perdure.domain.api_key import EXCHANGED_KIND, OWN_KIND, ApiKey
+from perdure.domain.api_key import ApiKey, KeyKind
 from perdure.domain.errors import InvalidRequest
 from perdure.domain.ids import ProjectId
 from perdure.domain.principal import ORDINARY, Scope
@@ -32,9 +32,7 @@ _CREATE: Final = Body(
             "name": text(1, MAX_NAME, description="What the key is for."),
             "scopes": array(choice(*Scope), description="What it may do; all but `admin`, where it is left out."),
             "expires_at": nullable(text(1, 64, description="When it ends: an RFC 3339 time with its offset.")),
-            "kind": choice(
-                OWN_KIND, EXCHANGED_KIND, description="How it begins: `pd_`, or `sk-` for clients of the Agent Runs API."
-            ),
+            "kind": choice(*KeyKind, description="How it begins: `pd_`, or `sk-` for clients of the Agent Runs API."),
             "key": text(1, 512, description="A key made elsewhere that is to be good here: `vf_<prefix>_<secret>`."),
         },
         required=("name",),
@@ -132,7 +130,7 @@ async def _create(request: Request, response: Response, project_id: ProjectId) -
         scopes=ORDINARY if scopes is None else map(Scope, scopes),
         expires_at=_time(body.get("expires_at")),
         token=body.get("key"),
-        kind=body.get("kind", OWN_KIND),
+        kind=KeyKind(body.get("kind", KeyKind.OWN)),
     )
     response.headers["Cache-Control"] = "no-store"
     return _new(issued)
