@@ -100,6 +100,10 @@ def shows_state(told: Told) -> bool:
     return told.types.index("STATE_SNAPSHOT") < told.types.index("STATE_DELTA")
 
 
+def tells_its_clients(told: Told) -> bool:
+    return told.types.count("CUSTOM") == 4
+
+
 def reports(told: Told) -> bool:
     figures = {"orders": 120, "returns": 3}
     return told.output == figures and told.said == "There were 120 orders and 3 returns."
@@ -113,6 +117,7 @@ EXAMPLES: dict[str, Callable[[Told], bool]] = {
     "refunds": has_a_key,
     "accounts": asks_first,
     "planner": shows_state,
+    "reader": tells_its_clients,
     "report": reports,
 }
 """Agents of the page, and what must be true of a run."""
