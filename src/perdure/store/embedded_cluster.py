@@ -175,6 +175,7 @@ class Cluster:
 
     def _launch(self, *, durable: bool, deadline: float) -> None:
         """One attempt. Returns when the server is up or when another attempt may succeed."""
+        self.user.own(self.pgdata)
         self._remove_stale_pid_file()
         log_size = self._rotate_log()
         settings = {"listen_addresses": "", "port": str(PORT), "unix_socket_directories": str(self._socket_folder())}
@@ -272,8 +273,6 @@ def open_cluster(pgdata: Path) -> Cluster:
     let_read(user, iter((binaries.parent, package.with_name(package.name + ".libs"))))
     let_reach(user, binaries / "postgres")
     let_reach(user, pgdata)
-    if pgdata.exists():
-        user.own(pgdata)
     return Cluster(pgdata=pgdata, binaries=binaries, user=user)
 
 

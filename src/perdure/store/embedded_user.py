@@ -89,7 +89,7 @@ class ServerUser:
                 self._own(Path(folder, name))
 
     def _own(self, entry: Path) -> None:
-        # A server that runs on this data makes and removes files all the time: what is gone needs no owner.
+        # What a killed server left behind may still be at its files: what is gone needs no owner.
         with suppress(FileNotFoundError):
             if entry.lstat().st_uid != self.uid:
                 os.chown(entry, self.uid, self.gid, follow_symlinks=False)
