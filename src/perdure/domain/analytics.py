@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Generic, TypeVar
+from types import MappingProxyType
+from typing import Final, Generic, TypeVar
 
 F = TypeVar("F")
 
@@ -18,6 +19,30 @@ class Resolution(StrEnum):
     DAY = "day"
     WEEK = "week"
     MONTH = "month"
+
+    @property
+    def length(self) -> timedelta:
+        """How long one is; of a month the usual length."""
+        return _LENGTHS[self]
+
+
+_LENGTHS: Final = MappingProxyType(
+    {
+        Resolution.MINUTE: timedelta(minutes=1),
+        Resolution.HOUR: timedelta(hours=1),
+        Resolution.DAY: timedelta(days=1),
+        Resolution.WEEK: timedelta(days=7),
+        Resolution.MONTH: timedelta(days=30),
+    }
+)
+
+
+def span_end(begin: datetime, resolution: Resolution, step: int) -> datetime:
+    """When the span of a time series that begins then is over: `step` minutes, …, or months of the calendar later."""
+    if resolution is not Resolution.MONTH:
+        return begin + resolution.length * step
+    months = begin.year * 12 + begin.month - 1 + step
+    return begin.replace(year=months // 12, month=months % 12 + 1)
 
 
 class Dimension(StrEnum):

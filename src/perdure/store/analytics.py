@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from perdure.domain.analytics import (
@@ -32,15 +31,6 @@ if TYPE_CHECKING:
 
 _SQL = load("analytics")
 _MOST_OPTIONS: Final = 1_000
-_LENGTHS: Final = MappingProxyType(
-    {
-        Resolution.MINUTE: timedelta(minutes=1),
-        Resolution.HOUR: timedelta(hours=1),
-        Resolution.DAY: timedelta(days=1),
-        Resolution.WEEK: timedelta(days=7),
-        Resolution.MONTH: timedelta(days=30),
-    }
-)
 F = TypeVar("F")
 
 
@@ -60,7 +50,7 @@ class Scope:
     @property
     def span(self) -> timedelta:
         """The (least) length of a span of the time series; without one, any length will do."""
-        return timedelta(days=1) if self.resolution is None else _LENGTHS[self.resolution] * self.step
+        return timedelta(days=1) if self.resolution is None else self.resolution.length * self.step
 
     def range(self) -> list[object]:
         """Project, times, and whose private runs count (None: everybody's)."""

@@ -17,12 +17,12 @@ function interfaces() {
   return found;
 }
 
-/** `{ name?: type; … }` from the front of the tokens. */
+/** `{ name?: type; … }` from the front of the tokens; the name of `[any: string]: type` is `*`. */
 function object(tokens) {
   const members = [];
   tokens.shift();
   while (tokens[0] !== "}") {
-    const name = tokens.shift();
+    const name = tokens[0] === "[" ? tokens.splice(0, 5) && "*" : tokens.shift();
     const optional = tokens[0] === "?";
     if (optional) tokens.shift();
     tokens.shift(); // the colon
@@ -99,6 +99,7 @@ function fits(expected, value, place) {
   if (named === null) return word(expected.word, value, place);
   if (value === null || typeof value !== "object") return `${place} is no object`;
   const names = named.map(([name]) => name);
+  if (names[0] === "*") return first(Object.entries(value).map(([name, one]) => fits(named[0][2], one, `${place}.${name}`)));
   const extra = Object.keys(value).find((name) => !names.includes(name));
   if (extra !== undefined) return `${place}.${extra} is not in the type`;
   return first(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 from perdure.domain.analytics import (
+    AnalyticsQuery,
     CallFigures,
     Errors,
     FilterOptions,
@@ -15,6 +16,7 @@ from perdure.domain.analytics import (
     Summary,
     Timing,
     ToolParameters,
+    span_end,
 )
 from perdure.http.agents.mapping import iso, starter
 
@@ -46,39 +48,57 @@ def summary(found: Summary) -> Wire:
     }
 
 
-def tokens(found: Measured[CallFigures]) -> Wire:
+def tokens(found: Measured[CallFigures], query: AnalyticsQuery) -> Wire:
     """`/tokens`."""
-    return _with_parts(found, _tokens)
+    total = found.whole.input_tokens + found.whole.output_tokens
+
+    def part(made: CallFigures) -> Wire:
+        return {"usage": _tokens(made), "callCount": made.count}
+
+    def share(made: CallFigures) -> Wire:
+        return {**part(made), "percentageOfTotal": 100 * _rate(made.input_tokens + made.output_tokens, total)}
+
+    return {"summary": _tokens(found.whole), **_by_dimension(found, share), **_series(found, query, part)}
 
 
-def call_latency(found: Measured[CallFigures]) -> Wire:
+def call_latency(found: Measured[CallFigures], query: AnalyticsQuery) -> Wire:
     """`/latency/llm` and `/latency/tools`."""
-    return _with_parts(found, lambda made: _latency(made.timing, made.count, _rate(made.successes, made.count)))
+
+    def counts(made: CallFigures) -> Wire:
+        return {"count": made.count, "successRate": _rate(made.successes, made.count)}
+
+    return _latency(found, query, lambda made: made.timing, counts)
 
 
-def run_latency(found: Measured[RunFigures]) -> Wire:
+def run_latency(found: Measured[RunFigures], query: AnalyticsQuery) -> Wire:
     """`/latency/agents`."""
-    return _with_parts(
-        found, lambda made: _latency(made.timing, made.count, _rate(made.completed, made.count - made.ongoing))
-    )
+
+    def counts(made: RunFigures) -> Wire:
+        return {"count": made.count, "successRate": _rate(made.completed, made.count - made.ongoing)}
+
+    return _latency(found, query, lambda made: made.timing, counts)
 
 
-def errors(found: Errors) -> Wire:
+def errors(found: Errors, query: AnalyticsQuery) -> Wire:
     """`/errors`."""
-    told = _with_parts(found.calls, _errors)
-    whole = _errors(found.calls.whole)
     failed = found.calls.whole.count - found.calls.whole.successes
+    by_type = [
+        {"errorType": name or "unknown", "count": made.count, "percentageOfErrors": 100 * _rate(made.count, failed)}
+        for name, made in found.by_type
+    ]
+
+    def part(made: CallFigures) -> Wire:
+        return {"metrics": _errors(made)}
+
     return {
-        **told,
         "summary": {
-            **whole,
+            **_errors(found.calls.whole),
             "llmErrorCount": found.model_calls.count - found.model_calls.successes,
             "toolErrorCount": found.tool_calls.count - found.tool_calls.successes,
         },
-        "byErrorType": [
-            {"errorType": name or "unknown", "count": made.count, "percentage": 100 * _rate(made.count, failed)}
-            for name, made in found.by_type
-        ],
+        "byErrorType": by_type,
+        **_by_dimension(found.calls, part),
+        **_series(found.calls, query, part),
     }
 
 
@@ -91,7 +111,7 @@ def tools(found: Measured[CallFigures]) -> Wire:
                 "toolType": made.tool_type or "builtin",
                 "invocationCount": made.count,
                 "successRate": _rate(made.successes, made.count),
-                "duration": _latency(made.timing, made.count, _rate(made.successes, made.count)),
+                "duration": _times(made.timing),
                 **_known(avgInputSizeBytes=made.avg_input_bytes, avgOutputSizeBytes=made.avg_output_bytes),
             }
             for name, made in found.by_dimension
@@ -176,34 +196,65 @@ def runs_by_agent(found: Measured[RunFigures]) -> Wire:
     return {"agents": agents, "totalRuns": total}
 
 
-def time_to_first_response(found: Measured[RunFigures]) -> Wire:
+def time_to_first_response(found: Measured[RunFigures], query: AnalyticsQuery) -> Wire:
     """`/time-to-first-response`."""
-    return _with_parts(found, lambda made: {**_times(made.first_response), "runCount": made.first_response.count})
+    first = found.whole.first_response
+
+    def point(made: RunFigures) -> Wire:
+        return {"avgMs": made.first_response.avg_ms or 0, "count": made.first_response.count}
+
+    return {"summary": {**_times(first), "runCount": first.count}, **_series(found, query, point)}
 
 
-def first_response_behavior(found: Measured[FirstBehavior]) -> Wire:
+def first_response_behavior(found: Measured[FirstBehavior], query: AnalyticsQuery) -> Wire:
     """`/first-response-behavior`."""
-    return _with_parts(
-        found,
-        lambda made: {
-            "totalRuns": made.count,
-            "runsWithPlanTool": made.planned,
+    made = found.whole
+
+    def point(made: FirstBehavior) -> Wire:
+        return {"totalRuns": made.count, "runsWithPlanTool": made.planned, "runsWithNoTools": made.none}
+
+    return {
+        "summary": {
+            **point(made),
             "planToolPercentage": 100 * _rate(made.planned, made.count),
-            "runsWithNoTools": made.none,
             "noToolsPercentage": 100 * _rate(made.none, made.count),
             "runsWithOtherTools": made.others,
             "otherToolsPercentage": 100 * _rate(made.others, made.count),
         },
-    )
-
-
-def _with_parts(found: Measured[F], shown: Callable[[F], Wire]) -> Wire:
-    """The figures of everything and, where they were asked for, of each value of the dimension and each span."""
-    parts: dict[str, Sequence[Wire]] = {
-        "byDimension": [{"dimension": name or "unknown", **shown(made)} for name, made in found.by_dimension],
-        "timeSeries": [{"timestamp": iso(when), **shown(made)} for when, made in found.series],
+        **_series(found, query, point),
     }
-    return {"summary": shown(found.whole), **{name: part for name, part in parts.items() if part}}
+
+
+def _by_dimension(found: Measured[F], shown: Callable[[F], Wire]) -> Wire:
+    """The figures of each value of the dimension, where one was asked for."""
+    parts = [{"dimension": name or "unknown", **shown(made)} for name, made in found.by_dimension]
+    return {"byDimension": parts} if parts else {}
+
+
+def _series(found: Measured[F], query: AnalyticsQuery, shown: Callable[[F], Wire]) -> Wire:
+    """The figures of each span of time in which something happened, where a series was asked for."""
+    if query.resolution is None:
+        return {}
+    resolution, step = query.resolution, query.step
+    return {
+        "timeSeries": [
+            {"timestamp": iso(begin), "timestampEnd": iso(span_end(begin, resolution, step)), **shown(made)}
+            for begin, made in found.series
+        ]
+    }
+
+
+def _latency(
+    found: Measured[F], query: AnalyticsQuery, timing: Callable[[F], Timing], counts: Callable[[F], Wire]
+) -> Wire:
+    def part(made: F) -> Wire:
+        return {"duration": _times(timing(made)), **counts(made)}
+
+    return {
+        "summary": {**_times(timing(found.whole)), **counts(found.whole)},
+        **_by_dimension(found, part),
+        **_series(found, query, part),
+    }
 
 
 def _tokens(made: CallFigures) -> Wire:
@@ -215,10 +266,6 @@ def _tokens(made: CallFigures) -> Wire:
         **_known(cachedInputTokens=made.cached_input_tokens, cacheWriteInputTokens=made.cache_write_tokens),
         **({"avgTokensPerCall": total / made.count} if made.count else {}),
     }
-
-
-def _latency(timing: Timing, count: int, success_rate: float) -> Wire:
-    return {**_times(timing), "count": count, "successRate": success_rate}
 
 
 def _times(timing: Timing) -> Wire:

@@ -34,23 +34,23 @@ async def _summary(core: Core, asked: Asked, body: dict[str, Any]) -> wire.Wire:
 
 
 async def _tokens(core: Core, asked: Asked, body: dict[str, Any]) -> wire.Wire:
-    return wire.tokens(await analytics.tokens(core, asked))
+    return wire.tokens(await analytics.tokens(core, asked), asked.query)
 
 
 async def _model_latency(core: Core, asked: Asked, body: dict[str, Any]) -> wire.Wire:
-    return wire.call_latency(await analytics.model_latency(core, asked))
+    return wire.call_latency(await analytics.model_latency(core, asked), asked.query)
 
 
 async def _tool_latency(core: Core, asked: Asked, body: dict[str, Any]) -> wire.Wire:
-    return wire.call_latency(await analytics.tool_latency(core, asked))
+    return wire.call_latency(await analytics.tool_latency(core, asked), asked.query)
 
 
 async def _agent_latency(core: Core, asked: Asked, body: dict[str, Any]) -> wire.Wire:
-    return wire.run_latency(await analytics.agent_latency(core, asked))
+    return wire.run_latency(await analytics.agent_latency(core, asked), asked.query)
 
 
 async def _errors(core: Core, asked: Asked, body: dict[str, Any]) -> wire.Wire:
-    return wire.errors(await analytics.errors(core, asked))
+    return wire.errors(await analytics.errors(core, asked), asked.query)
 
 
 async def _tools(core: Core, asked: Asked, body: dict[str, Any]) -> wire.Wire:
@@ -80,11 +80,11 @@ async def _runs_by_agent(core: Core, asked: Asked, body: dict[str, Any]) -> wire
 
 
 async def _time_to_first_response(core: Core, asked: Asked, body: dict[str, Any]) -> wire.Wire:
-    return wire.time_to_first_response(await analytics.time_to_first_response(core, asked))
+    return wire.time_to_first_response(await analytics.time_to_first_response(core, asked), asked.query)
 
 
 async def _first_response_behavior(core: Core, asked: Asked, body: dict[str, Any]) -> wire.Wire:
-    return wire.first_response_behavior(await analytics.first_response_behavior(core, asked))
+    return wire.first_response_behavior(await analytics.first_response_behavior(core, asked), asked.query)
 
 
 def _handler(answering: _Answering) -> Handler:
