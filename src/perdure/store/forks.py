@@ -18,7 +18,8 @@ _SQL = load("forks")
 @dataclass(frozen=True, slots=True)
 class Fork:
     """What a fork is called. `event` is the text of the one event that its log has beyond the source's; `route` is None
-    for a run that nobody here executes, `conversation_id` for one without a conversation."""
+    for a run that nobody here executes, `conversation_id` for one without a conversation; `profile` is what is said
+    about it and may be changed, as JSON."""
 
     source: RunKey
     run_id: RunId
@@ -27,6 +28,7 @@ class Fork:
     created_by: str
     event: str
     route: str | None
+    profile: str | None
 
 
 async def create(database: Database, fork: Fork, now_ms: int) -> bool:
@@ -39,6 +41,7 @@ async def create(database: Database, fork: Fork, now_ms: int) -> bool:
                 row = await connection.fetchrow(
                     _SQL["fork_run"], fork.source.project_id, fork.source.run_id, fork.run_id, fork.conversation_id,
                     fork.message_id, at(now_ms), fork.created_by, now_ms, f"[{fork.event}]", fork.route,
+                    fork.profile,
                 )  # fmt: skip
                 if row is not None:
                     await artifacts.copy_all(connection, fork.source, fork.run_id)

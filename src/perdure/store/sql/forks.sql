@@ -14,7 +14,7 @@ WITH source AS (
                       visibility, name, title, topic, categories, content_type_name, forked_from, profile)
     SELECT project_id, $3, kind, 'project', project_id, agent_id, target, $3, $4::uuid,
            $5::uuid, tags, spec, input, 'pending', $7, request_hash, $6::timestamptz, $6::timestamptz,
-           visibility, name, title, topic, categories, content_type_name, run_id, profile
+           visibility, name, title, topic, categories, content_type_name, run_id, $11::json
     FROM source
     RETURNING project_id, run_id
 ), message AS (
