@@ -22,6 +22,7 @@ from perdure.blobs.blobs import Blobs
 from perdure.blobs.place import BlobPlace
 from perdure.domain.ids import Clock, RunKey
 from perdure.execution.demo import demo_app
+from perdure.execution.end_notices import EndNotices
 from perdure.execution.engines.base import Working
 from perdure.execution.engines.postgres import PostgresEngine
 from perdure.execution.executor import Executor
@@ -159,6 +160,9 @@ async def run(
         files = FileMaintenance(core)
         await files.start()
         stack.push_async_callback(files.stop)
+        notices = EndNotices(core)
+        await notices.start()
+        stack.push_async_callback(notices.stop)
         push_runtimes = PushRuntimes(core)
         await push_runtimes.start()
         stack.push_async_callback(push_runtimes.stop)

@@ -22,6 +22,8 @@ LOG_CHANNEL = "perdure_log"
 QUEUE_CHANNEL = "perdure_queue"
 CANCEL_CHANNEL = "perdure_cancel"
 KEYS_CHANNEL = "perdure_keys"
+ENDED_CHANNEL = "perdure_ended"
+"""Runs that this process has ended; the others are not told."""
 CHANNELS = (LOG_CHANNEL, QUEUE_CHANNEL, CANCEL_CHANNEL, KEYS_CHANNEL)
 
 

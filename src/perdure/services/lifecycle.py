@@ -20,7 +20,7 @@ from perdure.domain.lease import Claimed, Held
 from perdure.domain.run import Cancel, Command, Finish, RunNames, RunState, Signal, Start, Status, Yield
 from perdure.domain.stored_run import Run, RunFilter
 from perdure.domain.transitions import QueueOp, Transition, decide
-from perdure.ledger.notify import CANCEL_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, run_item
+from perdure.ledger.notify import CANCEL_CHANNEL, ENDED_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, run_item
 from perdure.ledger.replay import rest_of, stored_part
 from perdure.services import losses
 from perdure.services.core import Core
@@ -240,6 +240,8 @@ def announce(core: Core, key: RunKey, transition: Transition, route: str) -> Non
     """Tell this process and the others what a committed transition means for them."""
     core.hub.grew((key,))
     core.notifier.say(LOG_CHANNEL, (run_item(key),))
+    if transition.state.status.terminal:
+        core.router.heard_here(ENDED_CHANNEL, [run_item(key)])
     if transition.queue is QueueOp.ENQUEUE:
         announce_queued(core, route)
     elif transition.queue is QueueOp.CANCEL or transition.state.status is Status.CANCELLED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from perdure.domain.ids import ProjectId, RunKey
@@ -42,6 +43,14 @@ async def set_about(database: Database, key: RunKey, about: About, known: str | 
         _SQL["set_about"], key.project_id, key.run_id, about.name, about.title, about.topic, about.profile, now, known
     )
     return row is not None
+
+
+async def with_notices(database: Database, keys: Sequence[RunKey]) -> list[RunKey]:
+    """Those of many runs that name URLs which want to hear of their end."""
+    rows = await database.fetch(
+        _SQL["runs_with_notices"], [key.project_id for key in keys], [key.run_id for key in keys]
+    )
+    return [RunKey(row["project_id"], row["run_id"]) for row in rows]
 
 
 def _filters(project_id: ProjectId, wanted: AgentRunFilter) -> list[object]:

@@ -110,6 +110,11 @@ class LogLine(StrEnum):
         "run_id, errand, tries, reason",
     )
     PUSH_BROKEN = "push.broken", "Serving push runtimes met an error of ours; it is tried again."
+    NOTICE_FAILED = (
+        "notice.failed",
+        "A URL that wants to hear of a run's end was not told; it is not tried again.",
+        "run_id, host, reason",
+    )
     WRITE_FENCED = "write.fenced", "A write of an outdated attempt was refused.", "fence"
     APPEND_FAILED = "append.failed", "Appending met an error of ours; the caller was told.", "error"
     FOLLOW_FAILED = "follow.failed", "Reading for followers met an error of ours; it is tried again."

@@ -59,6 +59,8 @@ async def create_agent_run(request: Request) -> Response:
     body = await body_of(request, _CREATE_CHECK, _CREATE["properties"], before=refuse_process)
     if "started_by" in body and not principal.may(Scope.RUNS_PRIVATE):
         raise NotAllowed("Only who holds `workflow:superadmin` starts runs for others: leave `started_by` out.")
+    for place, url in enumerate(body.get("notify_endpoints", ())):
+        core.egress.check_url(url, f"/notify_endpoints/{place}")
     agent_id = await agent_runs.agent_named(core, body["interaction"])
     client = request.client
     wanted = run_request(body, agent_id, principal, client.host if client else "")

@@ -42,3 +42,10 @@ SET name = coalesce($3, name), title = coalesce($4, title), topic = coalesce($5,
     profile = coalesce($6::json, profile), updated_at = $7
 WHERE project_id = $1 AND run_id = $2 AND profile::text IS NOT DISTINCT FROM $8
 RETURNING run_id;
+
+-- name: runs_with_notices
+-- Those of many runs that name URLs which want to hear of their end. System-wide set: each row carries its project_id.
+SELECT r.project_id, r.run_id
+FROM unnest($1::uuid[], $2::text[]) AS ended(project_id, run_id)
+JOIN runs r ON r.project_id = ended.project_id AND r.run_id = ended.run_id
+WHERE json_typeof(r.spec -> 'agent_run' -> 'notify_endpoints') = 'array';
