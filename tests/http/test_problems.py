@@ -1,7 +1,7 @@
 """Every refusal of every published route is one form of problem (RFC 9457; veryfront.md 1.1), and none of them is 422.
 
-The routes are read from the published document, so that a new one is asked, too. Another dialect (`/api/…`) has an
-error object of its own.
+The routes are read from the published document, so that a new one is asked, too. Another dialect (`/api/…`, `/sts/…`)
+has an error object of its own (`test_agents_errors.py`).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ async def asked(database: str) -> AsyncIterator[Asked]:
         routes = [
             Route(method.upper(), path, said)
             for path, methods in document["paths"].items()
-            if not path.startswith("/api/")
+            if not path.startswith(("/api/", "/sts/"))
             for method, said in methods.items()
         ]
         assert len(routes) > 40
