@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 _APPROVAL_OPTIONS: Final = ({"id": "approve", "label": "Approve"}, {"id": "deny", "label": "Deny"})
 
 Said = tuple[str, dict[str, Any]]
@@ -93,3 +95,21 @@ def _broken(file: Mapping[str, Any], place: int, now_ms: int) -> dict[str, Any]:
         "error": str(file.get("error") or "The upload failed."),
         "started_at": now_ms,
     }
+
+
+def token_usage(metadata: object) -> dict[str, int] | None:
+    """What a run's model responses cost, from the metadata of its end; None where nothing is known."""
+    said = metadata if isinstance(metadata, dict) else {}
+    given, made = said.get("inputTokens"), said.get("outputTokens")
+    if not isinstance(given, int) or not isinstance(made, int):
+        return None
+    return {"prompt": given, "result": made, "total": given + made}
+
+
+def arguments_said(deltas: list[str]) -> object:
+    """A tool call's arguments, from the pieces in which they came: what a model wrote may be no JSON."""
+    text = "".join(deltas)
+    try:
+        return msgspec.json.decode(text) if text else {}
+    except msgspec.DecodeError:
+        return text

@@ -21,10 +21,12 @@ from perdure.domain.run import USER_INPUT
 from perdure.domain.transitions import INTERRUPTED
 from perdure.http.agents.message import CompactMessage, Frame, MessageType
 from perdure.http.agents.message_details import (
+    arguments_said,
     asked_for_input,
     file_details,
     open_call,
     said_by_user,
+    token_usage,
     tool_details,
 )
 
@@ -80,6 +82,7 @@ class Messages:
         self._files: dict[str, dict[str, Any]] = {}
         self._chunked: str | None = None
         self._idle = False
+        self._reason = ""
         self._stop: Mapping[str, Any] | None = None
         self._frames: list[Frame] = []
         self._outside = False
@@ -131,8 +134,11 @@ class Messages:
             self._chunk(_word(event.messageId), text, event.delta)
 
     def _chunk(self, name: str, text: _Text, delta: str) -> None:
-        details = _streamed(name, text.type)
-        message = CompactMessage(t=int(MessageType.STREAMING_CHUNK), m=delta, d=details, i=name)
+        """Its time is before that of its text's message: for one without an end see `_end_chunked`."""
+        ts = self._ts - (name == self._chunked)
+        message = CompactMessage(
+            t=int(MessageType.STREAMING_CHUNK), m=delta, d=_streamed(name, text.type), ts=ts, i=name
+        )
         self._frames.append(Frame(self._event_id, message, (name,)))
 
     def _text_chunk(self, event: _Event) -> None:
@@ -187,7 +193,7 @@ class Messages:
             tool.told = True
             details = tool_details(call_id, tool.name, tool.group, "started", "running")
             self._say(
-                MessageType.THOUGHT, tool.name, {**details, "input": _arguments(tool.deltas)}, subjects=(call_id,)
+                MessageType.THOUGHT, tool.name, {**details, "input": arguments_said(tool.deltas)}, subjects=(call_id,)
             )
 
     def _result(self, event: _Event) -> None:
@@ -209,7 +215,7 @@ class Messages:
     # --- the run -----------------------------------------------------------------------------------------------------
 
     def _finished(self, event: _Event) -> None:
-        details = {"token_usage": usage} if (usage := _usage(event.metadata)) else None
+        details = {"token_usage": usage} if (usage := token_usage(event.metadata)) else None
         self._idle = False
         self._say(MessageType.COMPLETE, "The run is completed.", details)
 
@@ -217,7 +223,7 @@ class Messages:
         text = event.message if isinstance(event.message, str) else "The run failed."
         self._idle = False
         if event.code == "CANCELLED":
-            self._say(MessageType.TERMINATED, text)
+            self._say(MessageType.TERMINATED, self._reason or text)
             return
         self._say(MessageType.ERROR, text, {"code": event.code} if isinstance(event.code, str) else None)
         self._say(MessageType.TERMINATED, text, after_ms=1)
@@ -276,8 +282,14 @@ class Messages:
         said = stop.get("message")
         self._say(MessageType.IDLE, f"Stopped. {said}" if isinstance(said, str) and said else "Stopped.", details)
 
+    def _cancelling(self, value: dict[str, Any]) -> None:
+        """A worker that ends the run does not know why."""
+        reason = value.get("reason")
+        self._reason = reason if isinstance(reason, str) else ""
+
     def _goes_on(self, value: dict[str, Any]) -> None:
         self._idle = False
+        self._reason = ""
         self._stop = None
         self._say(MessageType.RESTARTING, "The run goes on.")
 
@@ -290,13 +302,12 @@ class Messages:
         """A message that the agent or a client has written itself."""
         kind, text, details = value.get("type"), value.get("message"), value.get("details")
         stream = value.get("workstreamId")
-        live = kind == MessageType.STREAMING_CHUNK
         message = CompactMessage(
             t=kind if isinstance(kind, int) and 0 <= kind <= max(MessageType) else int(MessageType.UPDATE),
             m=text if isinstance(text, str) else "",
             w=stream if isinstance(stream, str) and stream != "main" else None,
             d=details if isinstance(details, dict) and details else None,
-            ts=None if live else self._ts,
+            ts=self._ts,
         )
         self._frames.append(Frame(self._event_id, message))
 
@@ -333,22 +344,6 @@ def _streamed(name: str, kind: MessageType) -> dict[str, Any]:
     return {"streamed": True, "activity_id": name, "streaming_id": name, "streaming_id_scope": "workflow_run", **role}
 
 
-def _arguments(deltas: list[str]) -> object:
-    text = "".join(deltas)
-    try:
-        return msgspec.json.decode(text) if text else {}
-    except msgspec.DecodeError:
-        return text
-
-
-def _usage(metadata: object) -> dict[str, int] | None:
-    said = metadata if isinstance(metadata, dict) else {}
-    given, made = said.get("inputTokens"), said.get("outputTokens")
-    if not isinstance(given, int) or not isinstance(made, int):
-        return None
-    return {"prompt": given, "result": made, "total": given + made}
-
-
 def _word(value: object) -> str:
     return value if isinstance(value, str) else ""
 
@@ -381,6 +376,7 @@ _CUSTOM: Final[Mapping[str, Callable[[Messages, dict[str, Any]], None]]] = Mappi
         INPUT_REQUEST_EVENT: Messages._asked,
         "perdure.signal": Messages._signal,
         "perdure.run.waiting": Messages._waiting,
+        "perdure.run.cancelling": Messages._cancelling,
         "perdure.run.restarted": Messages._goes_on,
         "perdure.run.forked": Messages._goes_on,
         "perdure.message": Messages._told,
@@ -391,7 +387,7 @@ _CUSTOM: Final[Mapping[str, Callable[[Messages, dict[str, Any]], None]]] = Mappi
 )
 
 _SERVER_ONLY: Final = frozenset(
-    {INTERRUPTED, TURN_ENDED, INPUT_REQUEST_EVENT, "perdure.signal", "perdure.run.waiting", "perdure.run.restarted",
-     "perdure.run.forked"}
+    {INTERRUPTED, TURN_ENDED, INPUT_REQUEST_EVENT, "perdure.signal", "perdure.run.waiting", "perdure.run.cancelling",
+     "perdure.run.restarted", "perdure.run.forked"}
 )  # fmt: skip
 """What counts only where the server itself has written it: outside writers may use any name."""
