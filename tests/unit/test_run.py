@@ -32,6 +32,7 @@ from perdure.domain.run import (
     Status,
     Waiting,
     WaitingReason,
+    Wake,
     Yield,
 )
 from perdure.domain.transitions import TABLE, QueueOp, Transition, decide
@@ -50,6 +51,8 @@ COMMANDS: dict[str, Command] = {
     "signal": Signal("go", {"n": 1}),
     "interrupt": Interrupt({"ack": "1"}),
     "note": Note(custom("told", 1)),
+    "park-until": Park(Waiting(WaitingReason.EVENT, until=9), FENCE),
+    "wake": Wake(),
     "complete": Finish(Status.COMPLETED),
     "fail": Finish(Status.FAILED, RunError("broken", "BROKEN")),
     "abort": Finish(Status.CANCELLED),
@@ -68,6 +71,10 @@ start         pending                  caller                 running   caller 3
 enqueue       pending                  caller                 pending   engine 2 3 enqueue -
 park          running                  caller engine          waiting   =      2 3 remove  CUSTOM
 park          running                  external               waiting   =      2 3 keep    CUSTOM
+park-until    running                  engine                 waiting   =      2 3 sleep   CUSTOM
+park-until    running                  caller                 waiting   =      2 3 remove  CUSTOM
+park-until    running                  external               waiting   =      2 3 keep    CUSTOM
+wake          waiting                  engine                 pending   =      2 3 enqueue -
 answer        waiting                  engine external        pending   =      2 3 enqueue TOOL_CALL_RESULT
 answer        waiting                  caller                 running   =      2 3 keep    TOOL_CALL_RESULT
 signal        pending running waiting  caller engine external =         =      2 3 keep    CUSTOM
@@ -262,7 +269,9 @@ def test_a_signal_wakes_a_run_that_waits_for_it(executor: Executor, reason: Wait
     assert (transition.queue is QueueOp.ENQUEUE) == (expected is Status.PENDING)
 
 
-@pytest.mark.parametrize(("signalled", "read_to", "waits"), [(5, 5, True), (0, 0, True), (6, 5, False), (6, None, True)])
+@pytest.mark.parametrize(
+    ("signalled", "read_to", "waits"), [(5, 5, True), (0, 0, True), (6, 5, False), (6, None, True)]
+)
 def test_a_run_does_not_wait_for_what_has_come_meanwhile(signalled: int, read_to: int | None, waits: bool) -> None:
     running = replace(state_in(Status.RUNNING, Executor.ENGINE), latest_signal_id=signalled)
     transition = decide(running, Park(Waiting(WaitingReason.INPUT), FENCE, read_to), NAMES)
@@ -328,3 +337,21 @@ def test_what_holds_whatever_happens(executor: Executor, wanted: list[Command]) 
         assert bool(told) == after.status.terminal, "a run ends with the event that says so, and no other way"
         assert after.status.terminal <= (transition.queue is QueueOp.REMOVE)
         state = after
+
+
+def test_an_answer_for_one_branch_of_several_starts_a_timer_for_the_others() -> None:
+    waiting = Waiting(WaitingReason.TOOL, CALLS, several=True)
+    state = replace(state_in(Status.WAITING, Executor.ENGINE), waiting=waiting)
+    answered = decide(state, Answer("c1", 1, "1"), NAMES)
+    assert answered is not None
+    assert (answered.state.status, answered.queue, answered.delay_ms) == (Status.WAITING, QueueOp.SLEEP, 500)
+    assert answered.state.waiting == Waiting(WaitingReason.APPROVAL, CALLS[1:], several=True)
+
+
+def test_a_run_that_waits_for_events_too_goes_on_with_a_signal_after_an_answer() -> None:
+    waiting = Waiting(WaitingReason.EVENT, CALLS, several=True)
+    answered = decide(replace(state_in(Status.WAITING, Executor.ENGINE), waiting=waiting), Answer("c1", 1, "1"), NAMES)
+    assert answered is not None
+    signalled = decide(answered.state, Signal("go", 1), NAMES)
+    assert signalled is not None
+    assert signalled.state.status is Status.PENDING

@@ -69,12 +69,16 @@ class PendingCall(msgspec.Struct, frozen=True):
 class Waiting(msgspec.Struct, frozen=True):
     """What a waiting run waits for: the calls still open, in order, or none for `event` and `input`.
 
-    `held` says that the external worker which parked it keeps its lease and goes on by itself.
+    `held` says that the external worker which parked it keeps its lease and goes on by itself. `until`: when it goes on
+    whatever comes, in integer milliseconds. `several`: its calls belong to branches that go on by themselves, so each
+    answer takes it up.
     """
 
     reason: WaitingReason
     calls: tuple[PendingCall, ...] = ()
     held: bool = False
+    until: int | None = None
+    several: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +183,11 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Wake:
+    """The time until which the run waits has come, or a child that it waits for has ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """The run ends: completed, failed, or cancelled by its executor."""
 
@@ -216,4 +225,4 @@ class Restart:
     converse: bool = False
 
 
-Command = Claim | Start | Enqueue | Park | Answer | Signal | Interrupt | Note | Finish | Cancel | Yield | Restart
+Command = Claim | Start | Enqueue | Park | Answer | Signal | Interrupt | Note | Wake | Finish | Cancel | Yield | Restart

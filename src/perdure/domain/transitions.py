@@ -33,7 +33,9 @@ from perdure.domain.run import (
     Signal,
     Start,
     Status,
+    Waiting,
     WaitingReason,
+    Wake,
     Yield,
 )
 
@@ -45,7 +47,11 @@ class QueueOp(StrEnum):
     ENQUEUE = "enqueue"
     CANCEL = "cancel"
     REMOVE = "remove"
+    SLEEP = "sleep"
 
+
+ANSWER_PAUSE_MS: Final = 500
+"""How long a run whose other calls are still open waits for their answers too, before it goes on with the one."""
 
 INTERRUPTED: Final = "perdure.turn.interrupted"
 """Name of the CUSTOM event with which the user stops a turn."""
@@ -62,6 +68,7 @@ TABLE: Final = MappingProxyType(
         Signal: _LIVE,
         Interrupt: _LIVE,
         Note: _LIVE,
+        Wake: (Status.WAITING,),
         Finish: _LIVE,
         Cancel: _LIVE,
         Yield: (Status.RUNNING, Status.WAITING),
@@ -75,13 +82,15 @@ TABLE: Final = MappingProxyType(
 class Transition:
     """What a command does: the state after it, the public events that say so, and what becomes of the queue row.
 
-    `signals`: the events are a message for whoever executes the run.
+    `signals`: the events are a message for whoever executes the run. With SLEEP it goes on by itself: `delay_ms` from
+    now, or at `wake_at`, in integer milliseconds.
     """
 
     state: RunState
     events: tuple[dict[str, object], ...] = ()
     queue: QueueOp = QueueOp.KEEP
     delay_ms: int = 0
+    wake_at: int | None = None
     error: RunError | None = None
     started: bool = False
     signals: bool = False
@@ -107,7 +116,7 @@ def decide(state: RunState, command: Command, names: RunNames) -> Transition | N
     match command:
         case Claim() | Start() | Enqueue():
             return _begin(state, command, names)
-        case Park() | Answer() | Signal() | Interrupt() | Note():
+        case Park() | Answer() | Signal() | Interrupt() | Note() | Wake():
             return _talk(state, command)
         case Finish() | Cancel() | Yield() | Restart():
             return _end(state, command, names)
@@ -123,7 +132,7 @@ def _begin(state: RunState, command: Claim | Start | Enqueue, names: RunNames) -
             return _enqueue(state)
 
 
-def _talk(state: RunState, command: Park | Answer | Signal | Interrupt | Note) -> Transition | None:
+def _talk(state: RunState, command: Park | Answer | Signal | Interrupt | Note | Wake) -> Transition | None:
     match command:
         case Park():
             return _park(state, command)
@@ -135,6 +144,8 @@ def _talk(state: RunState, command: Park | Answer | Signal | Interrupt | Note) -
             return _interrupt(state, command)
         case Note():
             return Transition(state, (command.event,))
+        case Wake():
+            return _resumed(state, ()) if state.executor is Executor.ENGINE else None
 
 
 def _end(state: RunState, command: Finish | Cancel | Yield | Restart, names: RunNames) -> Transition | None:
@@ -198,13 +209,22 @@ def _park(state: RunState, command: Park) -> Transition | None:
     waiting = command.waiting
     if state.cancelling:
         return _cancel(replace(state, waiting=waiting), Cancel("The run was cancelled.", force=True))
-    event = custom("perdure.run.waiting", {"reason": waiting.reason, "calls": [_call(call) for call in waiting.calls]})
+    event = _waiting_event(waiting)
     unread = command.read_to is not None and state.latest_signal_id > command.read_to
     if unread and state.executor is Executor.ENGINE:
         return Transition(replace(state, status=Status.PENDING, fence=state.fence + 1), queue=QueueOp.ENQUEUE)
     held = state.executor is Executor.EXTERNAL
     after = replace(state, status=Status.WAITING, waiting=msgspec.structs.replace(waiting, held=held))
+    if waiting.until is not None and state.executor is Executor.ENGINE:
+        return Transition(after, (event,), QueueOp.SLEEP, wake_at=waiting.until)
     return Transition(after, (event,), QueueOp.KEEP if held else QueueOp.REMOVE)
+
+
+def _waiting_event(waiting: Waiting) -> dict[str, object]:
+    until = {} if waiting.until is None else {"until": waiting.until}
+    return custom(
+        "perdure.run.waiting", {"reason": waiting.reason, "calls": [_call(call) for call in waiting.calls], **until}
+    )
 
 
 def _call(call: PendingCall) -> dict[str, object]:
@@ -219,7 +239,10 @@ def _answer(state: RunState, command: Answer) -> Transition | None:
     left = tuple(call for call in waiting.calls if call.id != command.tool_call_id)
     event = _answer_event(answered, command)
     if left:
-        still = msgspec.structs.replace(waiting, reason=left[0].reason, calls=left)
+        reason = waiting.reason if waiting.reason is WaitingReason.EVENT else left[0].reason
+        still = msgspec.structs.replace(waiting, reason=reason, calls=left)
+        if waiting.several and not state.leased:
+            return Transition(replace(state, waiting=still), (event,), QueueOp.SLEEP, delay_ms=ANSWER_PAUSE_MS)
         return Transition(replace(state, waiting=still), (event,))
     return _resumed(state, (event,))
 
@@ -247,7 +270,7 @@ def _signal(state: RunState, command: Signal) -> Transition:
 
 
 def _interrupt(state: RunState, command: Interrupt) -> Transition:
-    """The attempt ends the turn; where none is alive because calls are open, the next one does, without their answers."""
+    """The attempt ends the turn; where none is alive because calls are open, the next one does, without answers."""
     event = custom(INTERRUPTED, {"payload": command.payload})
     if state.waiting is not None and state.waiting.calls:
         return replace(_resumed(state, (event, *_closed_calls(state))), signals=True)

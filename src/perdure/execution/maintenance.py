@@ -10,6 +10,7 @@ from datetime import timedelta
 from time import monotonic
 
 from perdure.domain.errors import Unavailable
+from perdure.execution.alarm import Alarm
 from perdure.execution.projector import Projecting
 from perdure.services import deadlines, input_requests, lifecycle, queue, schedules
 from perdure.services.core import Core
@@ -27,6 +28,7 @@ class Maintenance:
         self._cancel_grace = cancel_grace
         self._task: asyncio.Task[None] | None = None
         self._projecting = Projecting(core)
+        self._alarm = Alarm(core)
         self._measured = 0.0
         self._away_since: float | None = None
         self._log = get_logger()
@@ -34,11 +36,13 @@ class Maintenance:
     async def start(self) -> None:
         """Begin."""
         await self._projecting.start()
+        await self._alarm.start()
         self._task = asyncio.create_task(self._loop(), name="maintenance")
 
     async def stop(self) -> None:
         """Stop. Safe to call twice."""
         await self._projecting.stop()
+        await self._alarm.stop()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

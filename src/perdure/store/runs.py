@@ -161,10 +161,14 @@ async def move(database: Database, wanted: Move, now_ms: int) -> Moved | None:
         wanted.transition.started, now,
         error.code if error else None, error.message if error else None,
         wanted.output, wanted.metadata,
-        wanted.transition.queue, wanted.route, wanted.priority, at(now_ms + wanted.transition.delay_ms), wanted.input,
+        wanted.transition.queue, wanted.route, wanted.priority, _due(wanted.transition, now_ms), wanted.input,
         wanted.transition.signals, wanted.transition.room_ms,
     )  # fmt: skip
     return None if row is None else Moved(*row)
+
+
+def _due(transition: Transition, now_ms: int) -> datetime:
+    return at(now_ms + transition.delay_ms if transition.wake_at is None else transition.wake_at)
 
 
 def at(ms: int) -> datetime:

@@ -137,6 +137,7 @@ WITH moved AS (
         updated_at = $21::timestamptz
     FROM moved m
     WHERE r.project_id = m.project_id AND r.run_id = m.run_id
+    RETURNING r.project_id, r.run_id, r.status, r.parent_run_id
 ), unanswered AS (
     UPDATE input_requests i
     SET status = CASE WHEN i.expires_at <= $21::timestamptz THEN 'expired' ELSE 'cancelled' END,
@@ -146,7 +147,21 @@ WITH moved AS (
       AND i.project_id = m.project_id AND i.run_id = m.run_id AND i.status = 'open'
 ), removed AS (
     DELETE FROM run_queue q USING moved m
-    WHERE $26 = 'remove' AND q.project_id = m.project_id AND q.run_id = m.run_id
+    WHERE $26 IN ('remove', 'sleep') AND q.project_id = m.project_id AND q.run_id = m.run_id
+), sleeping AS (
+    -- A child may have ended since the attempt looked: its earlier time holds.
+    INSERT INTO run_timers AS t (project_id, run_id, wake_at)
+    SELECT m.project_id, m.run_id, $29::timestamptz FROM moved m WHERE $26 = 'sleep'
+    ON CONFLICT (project_id, run_id) DO UPDATE SET wake_at = least(t.wake_at, excluded.wake_at)
+), parent AS (
+    -- A workflow may wait for the child that ends here, or be about to: it looks again.
+    INSERT INTO run_timers (project_id, run_id, wake_at)
+    SELECT p.project_id, p.run_id, $21::timestamptz
+    FROM wide w
+    JOIN runs p ON p.project_id = w.project_id AND p.run_id = w.parent_run_id AND p.run_id <> w.run_id
+               AND p.kind = 'workflow' AND p.status IN ('pending', 'running', 'waiting')
+    WHERE w.status IN ('completed', 'failed', 'cancelled')
+    ON CONFLICT (project_id, run_id) DO UPDATE SET wake_at = excluded.wake_at
 ), cancelled AS (
     UPDATE run_queue q SET cancel_at = $21::timestamptz FROM moved m
     WHERE $26 = 'cancel' AND q.project_id = m.project_id AND q.run_id = m.run_id
