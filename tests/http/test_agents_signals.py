@@ -178,6 +178,7 @@ async def test_a_message_that_answers_an_approval_is_no_turn_of_its_own(site: Si
     response = {"request_input_response": {"request_id": "call-erase-1"}}
     await site.agents.say(run_id, "Approve", client_message_id="c-9", metadata=response)
     await site.agents.turns(run_id, 1)
+    await site.agents.say(run_id, "Approve", client_message_id="c-9", metadata=response)
     assert site.done == ["erase"]
     assert answers(await site.agents.events(run_id)) == ["erase: erased"]
     assert site.model.asked == [["call erase"], ["call erase"]]

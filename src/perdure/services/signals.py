@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from perdure.domain.agent_signals import (
     profile_change,
 )
 from perdure.domain.errors import InvalidRequest, RunIsTerminal, Unavailable
-from perdure.domain.event import custom, segment_of
+from perdure.domain.event import StoredEvents, custom, line_of, segment_of
 from perdure.domain.ids import RunKey
 from perdure.domain.input_request import InputRequest, InputStatus
 from perdure.domain.run import USER_INPUT, Answer, Signal
@@ -76,15 +76,25 @@ async def _answer(core: Core, run: Run, request_id: str, payload: dict[str, Any]
     if run.waiting is not None and any(call.id == request_id for call in run.waiting.calls):
         answer = Answer(request_id, value, control.content_of(value))
         applied = await lifecycle.apply(core, run.key, answer, Extra(before=(segment_of([said]),)))
-        return applied.transition is not None
+        if applied.transition is not None:
+            return True
     asked = await _open_request(core, run.key, request_id)
     if asked is None:
-        return False
+        return await _was_sent(core, run.key, said)
     values = _values(asked, payload)
     await input_requests.respond(core, run.project_id, asked.conversation_id, asked.id, values, actor)
     with suppress(RunIsTerminal):
         await control.note(core, run.key, said)
     return True
+
+
+async def _was_sent(core: Core, key: RunKey, said: dict[str, object]) -> bool:
+    """Whether the same answer came before: a client sends it again when it did not hear that it was taken."""
+    line = line_of(said)
+    async for row in _custom_rows(core, key):
+        if line in row.lines():
+            return True
+    return False
 
 
 async def _open_request(core: Core, key: RunKey, request_id: str) -> InputRequest | None:
@@ -134,14 +144,22 @@ async def _file_signal(core: Core, key: RunKey, name: str, payload: dict[str, An
 
 
 async def _files_of(core: Core, key: RunKey) -> RunFiles:
-    files, after = RunFiles(), 0
+    files = RunFiles()
+    async for row in _custom_rows(core, key):
+        if '"perdure.signal"' in row.text:
+            for line in row.lines():
+                files.add_line(line)
+    return files
+
+
+async def _custom_rows(core: Core, key: RunKey) -> AsyncIterator[StoredEvents]:
+    """The rows with CUSTOM events that are not of an outside writer."""
+    after = 0
     while rows := await run_events.read_of_types(core.database, key, ("CUSTOM",), after, _ROWS_AT_ONCE):
         for row in rows:
-            if row.first_external_sequence is None and '"perdure.signal"' in row.text:
-                for line in row.lines():
-                    files.add_line(line)
+            if row.first_external_sequence is None:
+                yield row
         after = rows[-1].last_event_id
-    return files
 
 
 def _ended(key: RunKey) -> RunIsTerminal:
