@@ -32,7 +32,7 @@ from perdure.execution.loading import load_app
 from perdure.execution.maintenance import Maintenance
 from perdure.execution.push import PushRuntimes
 from perdure.execution.registry import App, combine
-from perdure.execution.worker import WorkerOptions
+from perdure.execution.hands import WorkerOptions
 from perdure.http.application import create_app
 from perdure.http.context import HttpSettings
 from perdure.ledger.appender import Appender

@@ -26,8 +26,8 @@ from perdure.domain.stored_run import Run
 from perdure.execution.demo import demo_app
 from perdure.execution.engines.postgres import PostgresEngine
 from perdure.execution.executor import Executor
+from perdure.execution.hands import WorkerOptions
 from perdure.execution.kinds.resolve import Resolver
-from perdure.execution.worker import WorkerOptions
 from perdure.services import control
 from perdure.services import events as event_service
 from perdure.services import runs as run_service

@@ -21,9 +21,9 @@ from perdure.domain.stored_run import Run
 from perdure.execution.engines.base import Engine, Working
 from perdure.execution.engines.postgres import PostgresEngine
 from perdure.execution.executor import Executor
+from perdure.execution.hands import WorkerOptions
 from perdure.execution.log import Completed, Outcome, RunContext
 from perdure.execution.maintenance import Maintenance
-from perdure.execution.worker import WorkerOptions
 from perdure.services import control, lifecycle
 from perdure.services import runs as run_service
 from perdure.services.core import Core

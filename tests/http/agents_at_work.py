@@ -15,8 +15,8 @@ from perdure.domain.ids import RunId, RunKey
 from perdure.execution.engines.base import Working
 from perdure.execution.engines.postgres import PostgresEngine
 from perdure.execution.executor import Executor
+from perdure.execution.hands import WorkerOptions
 from perdure.execution.kinds.resolve import Resolver
-from perdure.execution.worker import WorkerOptions
 from perdure.services import events as event_service
 from perdure.telemetry import Tracing
 from tests.http.runs_app import PROJECT, Api

@@ -19,7 +19,7 @@ from perdure import App
 from perdure.execution.engines.postgres import PostgresEngine
 from perdure.execution.executor import Executor
 from perdure.execution.kinds.resolve import Resolver
-from perdure.execution.worker import WorkerOptions
+from perdure.execution.hands import WorkerOptions
 from perdure.telemetry import Tracing
 from tests.http.runs_app import Api, served
 from tests.store.harness import WAIT_SECONDS

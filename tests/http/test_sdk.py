@@ -15,8 +15,8 @@ from perdure.client import ApiError, Client, RetryPolicy
 from perdure.execution.demo import demo_app
 from perdure.execution.engines.postgres import PostgresEngine
 from perdure.execution.executor import Executor
+from perdure.execution.hands import WorkerOptions
 from perdure.execution.kinds.resolve import Resolver
-from perdure.execution.worker import WorkerOptions
 from perdure.services import lifecycle
 from perdure.telemetry import Tracing
 from tests.http.runs_app import ADMIN_KEY, PROJECT, Api, served

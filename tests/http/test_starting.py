@@ -28,8 +28,8 @@ from perdure import App
 from perdure.agents import RunContext, StartRequest, current_run, last_user_text
 from perdure.execution.engines.postgres import PostgresEngine
 from perdure.execution.executor import Executor
+from perdure.execution.hands import WorkerOptions
 from perdure.execution.kinds.resolve import Resolver
-from perdure.execution.worker import WorkerOptions
 from perdure.services import lifecycle
 from perdure.telemetry import Tracing
 from tests.http.runs_app import PROJECT, Api, api

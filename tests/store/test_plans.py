@@ -103,6 +103,9 @@ HOT = [
         frozenset({"run_events_pkey", "run_head_pkey"}), 30,
     ),
     Hot("run_events", "read_external_tail", [*FOLLOWED, 4990, 10], frozenset({"run_events_pkey"}), 20),
+    Hot(
+        "run_events", "newest_event_with", [*FOLLOWED, "TEXT", "TEXT", None], frozenset({"run_events_pkey"}), 5_100,
+    ),
     Hot("runs", "get_run", [*FOLLOWED], frozenset({"runs_pkey", "run_head_pkey"}), 12),
     Hot("projects", "locate_run", [*FOLLOWED], frozenset({"run_head_pkey"}), 20),
     Hot("projects", "locate_run", [uuid4(), FOLLOWED.run_id], frozenset({"run_head_pkey"}), 40),
@@ -115,6 +118,8 @@ HOT = [
         frozenset({"run_queue_due"}), 1000,
     ),
     Hot("run_queue", "claim_runs", [["agent:none"], NOW, 10, "w", NOW, START_MS], frozenset({"run_queue_due"}), 40),
+    Hot("placements", "take_unplaced", [NOW, 100], frozenset({"run_queue_unplaced"}), 2500),
+    Hot("placements", "forget_placed", [NOW], frozenset({"run_queue_placed"}), 20),
     Hot(
         "run_queue", "claim_external_run",
         [PROJECT, ["external:kind", "external:kind:key"], NOW, "w", NOW, START_MS],

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 _SQL = load("run_queue")
 _AT_ONCE = 500
+_CLAIM_ONE = _SQL["claim_runs"].replace(
+    "WHERE q.route = served.route", "WHERE q.project_id = $7 AND q.run_id = $8 AND q.route = served.route"
+)
+"""One statement has the rules of a claim. A filter in it that may be absent would cost `claim_runs` its index."""
 
 
 async def claim(
@@ -25,6 +29,15 @@ async def claim(
     """Take up to `limit` due runs of the given routes, highest priority first."""
     now = datetime.fromtimestamp(now_ms / 1000, expires.tzinfo)
     rows = await database.fetch(_SQL["claim_runs"], list(routes), now, limit, worker_id, expires, now_ms)
+    return [_claimed(row) for row in rows]
+
+
+async def claim_one(
+    database: Database, worker_id: str, key: RunKey, route: str, now_ms: int, expires: datetime
+) -> list[Claimed]:
+    """Take one run, under the rules of `claim`; nothing where it is not due, or somebody else has it."""
+    now = datetime.fromtimestamp(now_ms / 1000, expires.tzinfo)
+    rows = await database.fetch(_CLAIM_ONE, [route], now, 1, worker_id, expires, now_ms, *key)
     return [_claimed(row) for row in rows]
 
 

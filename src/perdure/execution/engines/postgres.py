@@ -5,7 +5,8 @@ from __future__ import annotations
 from perdure.domain.ids import RunKey
 from perdure.execution.attempt import Execute
 from perdure.execution.engines.base import Working
-from perdure.execution.worker import Worker, WorkerOptions
+from perdure.execution.hands import WorkerOptions
+from perdure.execution.worker import Worker
 from perdure.services import lifecycle
 from perdure.services import runs as run_service
 from perdure.services.core import Core

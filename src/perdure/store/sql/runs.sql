@@ -169,6 +169,7 @@ WITH moved AS (
     INSERT INTO run_queue (project_id, run_id, route, priority, available_at)
     SELECT m.project_id, m.run_id, $27::text, $28::smallint, $29::timestamptz FROM moved m WHERE $26 = 'enqueue'
     ON CONFLICT (project_id, run_id) DO UPDATE
-    SET lease_owner = NULL, lease_expires_at = NULL, fence = NULL, cancel_at = NULL, available_at = excluded.available_at
+    SET lease_owner = NULL, lease_expires_at = NULL, fence = NULL, cancel_at = NULL, available_at = excluded.available_at,
+        place_again_at = NULL
 )
 SELECT revision, latest_event_id, latest_external_sequence FROM moved;

@@ -1,0 +1,63 @@
+"""The hand-over of pending runs to an engine outside the database: the queue is the outbox (ADR 0007).
+
+Whoever wants to tell the engine takes runs for a short while, tells it, and says so. A process that dies in between
+leaves runs that are taken again when that while is over; telling the engine twice is harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from perdure.domain.ids import RunKey
+from perdure.domain.lease import Claimed
+from perdure.domain.placement import Placement
+from perdure.services import lifecycle
+from perdure.services.core import Core
+from perdure.store import placements, run_queue
+from perdure.store.runs import at
+
+TAKEN_FOR: Final = timedelta(seconds=30)
+"""How long a process may need to tell the engine of what it has taken."""
+
+TOLD_FOR: Final = timedelta(minutes=15)
+"""After this time the engine is told again of a run that still waits: it may have lost it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Runs that this process tells the engine of, and until when they are its own."""
+
+    runs: tuple[Placement, ...]
+    until: datetime
+
+
+async def take(core: Core, limit: int) -> Taken:
+    """Up to `limit` pending runs that the engine does not know of. Raises Unavailable."""
+    until = at(core.clock()) + TAKEN_FOR
+    return Taken(tuple(await placements.take(core.database, until, limit)), until)
+
+
+async def told(core: Core, taken: Taken, keys: Sequence[RunKey]) -> None:
+    """The engine knows of these. Raises Unavailable."""
+    await placements.mark(core.database, keys, taken.until, at(core.clock()) + TOLD_FOR)
+
+
+async def untold(core: Core, taken: Taken, keys: Sequence[RunKey]) -> None:
+    """The engine could not be told of these: whoever comes next tries again. Raises Unavailable."""
+    await placements.mark(core.database, keys, taken.until, None)
+
+
+async def forget_old(core: Core) -> None:
+    """Let the engine be told again of runs whose placement is old, or was begun by a process that died."""
+    await placements.forget(core.database, at(core.clock()))
+
+
+async def claim(core: Core, worker_id: str, key: RunKey, route: str, lease_seconds: float) -> Claimed | None:
+    """Take one run for a worker: running, leased and fenced when this returns. None where it cannot be claimed now."""
+    now = core.clock()
+    expires = at(now) + timedelta(seconds=lease_seconds)
+    claimed = await run_queue.claim_one(core.database, worker_id, key, route, now, expires)
+    return next(iter(lifecycle.announce_claimed(core, claimed, now)), None)

@@ -1,0 +1,36 @@
+"""Which pending runs the engine has been told of (ADR 0007)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from perdure.domain.ids import ProjectId, RunId, RunKey
+from perdure.domain.placement import Placement
+from perdure.store.database import Database
+from perdure.store.queries import load
+
+_SQL = load("placements")
+
+
+async def take(database: Database, until: datetime, limit: int) -> list[Placement]:
+    """Up to `limit` pending runs that nobody has told the engine of; no other process gets them before `until`."""
+    rows = await database.fetch(_SQL["take_unplaced"], until, limit)
+    return [
+        Placement(
+            RunKey(ProjectId(row["project_id"]), RunId(row["run_id"])),
+            row["route"], row["priority"], row["available_at"], row["revision"],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+async def mark(database: Database, keys: Sequence[RunKey], taken_until: datetime, again: datetime | None) -> None:
+    """Say when the engine is told again of runs that were taken until `taken_until`; None: as soon as may be."""
+    projects, runs = [key.project_id for key in keys], [key.run_id for key in keys]
+    await database.execute(_SQL["set_placed"], projects, runs, taken_until, again)
+
+
+async def forget(database: Database, now: datetime) -> None:
+    """Let those be placed again whose time to be told again has come."""
+    await database.execute(_SQL["forget_placed"], now)
