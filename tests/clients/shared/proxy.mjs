@@ -9,7 +9,7 @@ const HEADERS = ["authorization", "accept", "content-type", "last-event-id", "x-
  * and the client never hears of it; "cut answer": half of it arrives; "lose request": the server never hears of it; a
  * number: the proxy answers with this status itself, and the server never hears of it; "hide answer": the server has done
  * its work, and the proxy answers 502. It may be a promise. A stream of events passes as it comes, and is cut after as
- * many bytes as `cut()` says. `seen` is the list of requests, with the `status` of the server's answer where there was one.
+ * many bytes as `cut()` says; `drop()` ends all connections now. `seen` is the list of requests, with the `status` of the server's answer where there was one.
  */
 export async function startProxy(fate = () => "pass") {
   const proxy = { fate, seen: [], cut: () => Infinity };
@@ -52,6 +52,7 @@ export async function startProxy(fate = () => "pass") {
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   proxy.url = `http://127.0.0.1:${server.address().port}`;
+  proxy.drop = () => server.closeAllConnections();
   proxy.close = () => {
     server.close();
     server.closeAllConnections();

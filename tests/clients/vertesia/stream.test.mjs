@@ -116,6 +116,7 @@ describe("a good network", { concurrency: true }, () => {
     await ended(id);
     await assertHeardAll(heard, id);
     assert.equal(heard.stored.at(-1).type, Type.TERMINATED);
+    assert.match(heard.stored.at(-1).message, /Enough of this/);
   });
 
   test("a client that stops following, before and in the middle", async () => {

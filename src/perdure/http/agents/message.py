@@ -30,7 +30,11 @@ class MessageType(IntEnum):
 
 
 class CompactMessage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A message on the wire (vertesia.md 3.3)."""
+    """A message on the wire (vertesia.md 3.3).
+
+    Chunks have a `ts`, too, though they are not kept: where one has none, a client takes the time of its own clock as
+    its place in the stream, and when it comes back misses what came until then, or hears it again (3.5).
+    """
 
     t: int
     m: str = ""
@@ -53,7 +57,7 @@ class Frame:
     @property
     def live_only(self) -> bool:
         """Whether it is told to those who follow just then, and to nobody later."""
-        return self.message.ts is None
+        return self.message.t == MessageType.STREAMING_CHUNK
 
     @property
     def ends_run(self) -> bool:

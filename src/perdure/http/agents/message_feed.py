@@ -147,13 +147,16 @@ class MessageFeeds:
 
 def _item(frame: Frame) -> _Item:
     data = b"data: %b\n\n" % msgspec.json.encode(frame.message)
-    return _Item(frame.event_id, frame.message.ts, frame.ends_run, frame.subjects, data)
+    ts = None if frame.live_only else frame.message.ts
+    return _Item(frame.event_id, ts, frame.ends_run, frame.subjects, data)
 
 
 def _wants(item: _Item, run: Run, since: float | None, skip_history: bool) -> bool:
-    """`run` is as it was when the follower joined: what its log held then is history."""
+    """`run` is as it was when the follower joined: what its log held then is history, and only of that `since` speaks.
+    It may be the time of a client whose clock is ahead.
+    """
     if item.event_id > run.latest_event_id:
-        return item.ts is None or since is None or item.ts > since
+        return True
     if item.ts is None or (skip_history and not since):
         return False
     return since is None or item.ts > since
