@@ -28,6 +28,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.routing import Route
 
+from perdure.http.ag_ui.routes import OPERATIONS as AG_UI
 from perdure.http.agents.operations import OPERATIONS as AGENTS
 from perdure.http.errors import AGENTS_PREFIXES
 from perdure.http.platform.signed_routes import OPERATIONS as SIGNED
@@ -37,7 +38,7 @@ from tests.http.runs_app import ADMIN_KEY, Api, agent_run, application, served
 from tests.store.harness import WAIT_SECONDS, copied_database
 
 HEADERS = {"Authorization": f"Bearer {ADMIN_KEY}"}
-OPERATIONS = (*RUNS, *AGENTS, *SIGNED)
+OPERATIONS = (*RUNS, *AGENTS, *AG_UI, *SIGNED)
 PUBLIC = {
     "/livez",
     "/readyz",

@@ -71,8 +71,8 @@ class StartRequest:
 
     `documents` are a `context` list's items, `place` is a `context` object (`project_id`, `branch_id`,
     `conversation_id`, `project_reference`, `environment_context`); a run has one or the other, or none. A Pydantic AI
-    agent's model sees the documents; `place` and `forwarded_props` are for tools. `thinking` is False (off) or a budget
-    in tokens.
+    agent's model sees the documents; `place`, `forwarded_props` and `state` (an AG-UI client's) are for tools. `thinking`
+    is False (off) or a budget in tokens.
     """
 
     origin: RunOrigin = field(default_factory=RunOrigin)
@@ -84,6 +84,7 @@ class StartRequest:
     documents: tuple[ContextDocument, ...] = ()
     place: Mapping[str, object] = field(default_factory=_nothing)
     forwarded_props: Mapping[str, object] = field(default_factory=_nothing)
+    state: object = None
     allow_delegation: bool | None = None
     active_chat_id: str | None = None
 
@@ -123,6 +124,7 @@ def start_request(given: Mapping[str, object], origin: RunOrigin) -> StartReques
         documents=_documents(context),
         place=_object(context),
         forwarded_props=_object(given.get("forwarded_props")),
+        state=given.get("state"),
         allow_delegation=delegation if isinstance(delegation, bool) else None,
         active_chat_id=_text(given.get("active_chat_id")),
     )

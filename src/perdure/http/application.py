@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from perdure.http.ag_ui.routes import OPERATIONS as AG_UI
 from perdure.http.agents.message_feed import MessageFeeds
 from perdure.http.agents.operations import OPERATIONS as AGENTS
 from perdure.http.context import HttpSettings
@@ -75,7 +76,7 @@ def create_app(
     `core.hub.stop()` ends the open streams and `stop_waiting()` the claims that wait, so they come before the server
     waits for its connections.
     """
-    operations = (*RUNS, *AGENTS, *signed_routes.OPERATIONS)
+    operations = (*RUNS, *AGENTS, *AG_UI, *signed_routes.OPERATIONS)
     app = Application(
         operations,
         title="Perdure",
