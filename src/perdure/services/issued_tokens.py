@@ -194,7 +194,7 @@ async def _key_of(core: Core, client_id: str, client_secret: str) -> ApiKey:
     for stored in await api_keys.find(core.database, (client_id,)):
         if stored.matches(wanted) and stored.key.usable(now):
             return stored.key
-    raise NotAuthenticated("The client_id is no API key's prefix, or the client_secret is not that whole key.")
+    raise NotAuthenticated("That is no whole API key which is good here. (As a client_id its prefix goes with it.)")
 
 
 async def _check_key(core: Core, prefix: str, made: int) -> ApiKey:

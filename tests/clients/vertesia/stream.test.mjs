@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { isRetired, sse } from "./sse.mjs";
 import { random, startProxy } from "../shared/proxy.mjs";
 import { agents, answers, apiUrl, assertHeardAll, authToken, call, clientOf, converse, ended, eventually } from "./perdure.mjs";
-import { folder, follow, idle, kinds, open, restartServer, start, Type } from "./perdure.mjs";
+import { folder, follow, idle, kinds, open, projectId, restartServer, start, Type } from "./perdure.mjs";
 
 const types = (messages, ...wanted) => messages.filter(({ type }) => wanted.includes(type));
 const isStream = ({ path }) => path.includes("/stream");
@@ -206,6 +206,33 @@ describe("a good network", { concurrency: true }, () => {
     const run = await call("GET", `/runs/${id}`);
     assert.deepEqual([run.status, (await agents.retrieve(id)).status], ["completed", "completed"]);
   });
+});
+
+test("runs that were started or ended in the other dialect", async () => {
+  const made = await call("POST", "/runs", {
+    kind: "agent",
+    owner: { kind: "project", id: projectId },
+    request: {
+      mode: "agent",
+      agent_id: "obedient",
+      input: { messages: [{ role: "user", content: "look here" }], context: { project_id: null, branch_id: null } },
+    },
+  });
+  const heard = follow(made.run.run_id);
+  await heard.end;
+  await assertHeardAll(heard, made.run.run_id);
+  assert.equal(answers(heard.stored).at(-1), "look: saw here");
+  const run = await ended(made.run.run_id);
+  assert.deepEqual([run.interaction, run.status, run.interactive], ["obedient", "completed", false]);
+
+  const chat = await converse("obedient", "hello");
+  const chatting = follow(chat.id);
+  await chatting.until(({ type }) => type === Type.IDLE, "the turn ends");
+  assert.equal((await call("GET", `/runs/${chat.id}`)).status, "waiting");
+  await call("POST", `/runs/${chat.id}/cancel`, {});
+  await chatting.end;
+  assert.equal(chatting.stored.at(-1).type, Type.TERMINATED);
+  assert.equal((await ended(chat.id)).status, "cancelled");
 });
 
 describe("a bad network", { concurrency: true }, () => {
