@@ -27,12 +27,13 @@ from perdure.execution.engines.base import Working
 from perdure.execution.engines.postgres import PostgresEngine
 from perdure.execution.executor import Executor
 from perdure.execution.file_maintenance import FileMaintenance
+from perdure.execution.hands import WorkerOptions
 from perdure.execution.kinds.resolve import Resolver
 from perdure.execution.loading import load_app
 from perdure.execution.maintenance import Maintenance
 from perdure.execution.push import PushRuntimes
 from perdure.execution.registry import App, combine
-from perdure.execution.hands import WorkerOptions
+from perdure.execution.task_site import TaskSite
 from perdure.http.application import create_app
 from perdure.http.context import HttpSettings
 from perdure.ledger.appender import Appender
@@ -45,7 +46,7 @@ from perdure.services.health import Health
 from perdure.services.keys import ensure_bootstrap_key
 from perdure.services.projects import ensure_default_project
 from perdure.services.tokens import JwtSettings
-from perdure.settings import Settings, environment
+from perdure.settings import Settings, environment, whole_environment
 from perdure.store.database import Database
 from perdure.store.embedded import EmbeddedPostgres, start_embedded
 from perdure.store.embedded_user import EmbeddedPostgresError
@@ -168,7 +169,8 @@ async def run(
         stack.push_async_callback(push_runtimes.stop)
         working = None
         if application is not None:
-            working = await _start_worker(core, settings, application, tracing, dev=dev)
+            site = TaskSite(app_spec, whole_environment())
+            working = await _start_worker(core, settings, Resolver(application, site), application, tracing, dev=dev)
             stack.push_async_callback(working.stop)
         _settle_garbage()
         if http:
@@ -235,8 +237,10 @@ async def _first_project(core: Core, settings: Settings) -> None:
         get_logger().info(LogLine.KEY_BOOTSTRAPPED, prefix=key.prefix)
 
 
-async def _start_worker(core: Core, settings: Settings, application: App, tracing: Tracing, *, dev: bool) -> Working:
-    executor = Executor(core, Resolver(application), settings.flush_ms / 1000, tracing)
+async def _start_worker(
+    core: Core, settings: Settings, resolve: Resolver, application: App, tracing: Tracing, *, dev: bool
+) -> Working:
+    executor = Executor(core, resolve, settings.flush_ms / 1000, tracing)
     options = WorkerOptions(
         concurrency=settings.worker_concurrency,
         lease_seconds=settings.lease_seconds or (DEV_LEASE_SECONDS if dev else LEASE_SECONDS),

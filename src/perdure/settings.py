@@ -167,3 +167,8 @@ class Settings(BaseSettings):
 def environment() -> Mapping[str, str]:
     """The standard `OTEL_*` variables, for `perdure.telemetry.tracing.configure_tracing`."""
     return {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
+
+
+def whole_environment() -> Mapping[str, str]:
+    """All variables, for `perdure.execution.task_site.TaskSite`, which passes few of them on to tasks."""
+    return dict(os.environ)

@@ -33,6 +33,7 @@ from tests.store.harness import PROJECT, ManualClock, events_of, new_run, server
 ROUTE = "task:t"
 SECONDS = 60
 LATER_MS = SECONDS * 1000
+GRACE_MS = round(deadlines.TASK_GRACE_SECONDS * 1000)
 
 
 async def timed(core: Core, run_id: str, executor: Executor, seconds: int | None = SECONDS) -> RunKey:
@@ -81,20 +82,23 @@ async def test_whoever_executes_it(database: str) -> None:
         clock.now += LATER_MS - 1
         assert await deadlines.fail_overdue(core) == 0
         clock.now += 1
-        assert sum(await asyncio.gather(*(deadlines.fail_overdue(core) for _ in range(3)))) == 4
-        for key in (caller, engine, external, waiting):
+        assert sum(await asyncio.gather(*(deadlines.fail_overdue(core) for _ in range(3)))) == 3
+        assert not (await read(core, engine)).status.terminal, "its worker ends the process first"
+        clock.now += GRACE_MS
+        assert sum(await asyncio.gather(*(deadlines.fail_overdue(core) for _ in range(3)))) == 2
+        for key in (caller, engine, external, waiting, longer):
             run = await read(core, key)
             assert run.status is Status.FAILED
             assert run.error is not None
             assert run.error.code == "TIMEOUT"
             last = msgspec.json.decode(events_of(await whole_log(core.database, key))[-1][1])
             assert (last["type"], last["code"]) == (RUN_ERROR, "TIMEOUT")
-        for key in (queued, longer, endless):
+        for key in (queued, endless):
             assert not (await read(core, key)).status.terminal
         with pytest.raises(TerminalRun):
             await events.append(core, caller, parse_append(b'{"events":[{"type":"X"}]}'))
         clock.now += 10 * LATER_MS
-        assert await deadlines.fail_overdue(core) == 1, "what nobody began is not late"
+        assert await deadlines.fail_overdue(core) == 0, "what nobody began is not late"
         assert not (await read(core, queued)).status.terminal
 
 
@@ -123,7 +127,7 @@ async def test_a_restart_begins_anew(database: str) -> None:
         assert await deadlines.fail_overdue(core) == 0
         await claimed(core, key)
         assert (await read(core, key)).started_at == runs.at(clock.now)
-        clock.now += LATER_MS - 1
+        clock.now += LATER_MS + GRACE_MS - 1
         assert await deadlines.fail_overdue(core) == 0
         clock.now += 1
         assert await deadlines.fail_overdue(core) == 1

@@ -104,6 +104,17 @@ def _file(value: Value, run_id: str, described: Described) -> list[Piece]:
     return [Piece(f"◆ file: {folded(words, _WIDTH)}", "magenta")]
 
 
+def _log(value: Value, run_id: str, described: Described) -> list[Piece]:
+    style = "red" if value.get("stream") == "stderr" else ""
+    return [Piece(text_of(value, "text").rstrip("\n"), style)]
+
+
+def _exited(value: Value, run_id: str, described: Described) -> list[Piece]:
+    code = value.get("exitCode")
+    said = folded(text_of(value, "error"), _WIDTH)
+    return [Piece(f"■ exit code {code}{f': {said}' if said else ''}", "green" if code == 0 else "red")]
+
+
 CUSTOM_LINES: Final[Mapping[str, MakeLine]] = MappingProxyType(
     {
         "perdure.run.attempt": _attempt,
@@ -113,6 +124,8 @@ CUSTOM_LINES: Final[Mapping[str, MakeLine]] = MappingProxyType(
         "perdure.run.waiting": _waiting,
         "perdure.run.approval": _approval,
         "perdure.signal": _signal,
+        "perdure.log": _log,
+        "perdure.task.exited": _exited,
         "perdure.message.file": _file,
     }
 )

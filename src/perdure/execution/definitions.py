@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from perdure.domain.run import Kind
@@ -54,7 +54,9 @@ class TaskDefinition:
     """A registered task: a function `(ctx, …)` or a command line, one of the two.
 
     `timeout_seconds` and `backoff_limit` hold where the run's request says nothing. `memory_mb` and `cpu_seconds` limit
-    the process. `output_folder` is the folder, relative to the process's own, whose files become artifacts.
+    the process. What it writes into its output folder becomes artifacts, under the path `output_folder` if it is given.
+    Of the worker's environment it sees what every program needs and the variables that `inherit` names; `env` is set
+    beside that.
     """
 
     name: str
@@ -66,6 +68,8 @@ class TaskDefinition:
     memory_mb: int | None = None
     cpu_seconds: int | None = None
     output_folder: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    inherit: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

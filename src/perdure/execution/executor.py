@@ -30,8 +30,9 @@ from perdure.execution.attempt import Attempt, StopReason
 from perdure.execution.log import Completed, Outcome, RunContext, Waiting
 from perdure.execution.recorder import LeaseLost, Recorder
 from perdure.execution.request import origin_of
+from perdure.execution.retries import AttemptFailed, retry_delay
 from perdure.execution.turns import Work, find_work, interruptible, turn_ended, wait_for_user
-from perdure.services import lifecycle
+from perdure.services import lifecycle, losses
 from perdure.services import messages as message_service
 from perdure.services.core import Core
 from perdure.services.lifecycle import Extra, Known
@@ -146,6 +147,8 @@ class Executor:
         except Exception as error:
             if isinstance(error, Unavailable):
                 return Ending(Yield("database_away", attempt.claimed.fence, delay_ms=1_000), "retried")
+            if isinstance(error, AttemptFailed) and (delay := await retry_delay(self._core, run, error)) is not None:
+                return Ending(Yield(losses.ATTEMPT_FAILED, attempt.claimed.fence, delay_ms=delay), "retried")
             return self._failed(attempt, error)
         return _ended(outcome, attempt, run, work)
 
@@ -168,6 +171,7 @@ class Executor:
             profile=profile_of(run, first_turn=work.turn in (None, 1)),
             files=RunArtifacts(self._core, attempt.claimed, recorder),
             spec=run.spec,
+            started_ms=None if run.started_at is None else round(run.started_at.timestamp() * 1000),
         )
 
     def _failed(self, attempt: Attempt, error: Exception) -> Ending:
@@ -176,7 +180,9 @@ class Executor:
         else:
             self._log.warning(LogLine.RUN_FAILED, exc_info=error)
             reason = RunError(f"{type(error).__name__}: {error}", "FAILED")
-        return Ending(Finish(Status.FAILED, reason, attempt.claimed.fence), "failed", closes="failed")
+        metadata = _exited(error.exit_code) if isinstance(error, AttemptFailed) else None
+        command = Finish(Status.FAILED, reason, attempt.claimed.fence)
+        return Ending(command, "failed", metadata=metadata, closes="failed")
 
     def _interrupted(self, attempt: Attempt, work: Work) -> Ending | None:
         match attempt.stop:
@@ -246,6 +252,11 @@ def _traced(run: Run) -> TracedRun:
     return TracedRun(str(run.project_id), run.run_id, run.kind, run.agent_id or run.target or "", conversation)
 
 
+def _exited(code: int) -> str:
+    """The metadata of a run whose process has ended: the canonical run's `exit_code` (veryfront.md 1.4)."""
+    return line_of({"exit_code": code})
+
+
 def _stopped(attempt: Attempt, work: Work) -> Ending:
     """The user has stopped the turn: what it left open is closed, and the run waits for the next message."""
     return Ending(wait_for_user(attempt, work), "waiting", closes="cancelled", last=(turn_ended(work, "stopped"),))
@@ -260,11 +271,12 @@ def _ended(outcome: Outcome, attempt: Attempt, run: Run, work: Work) -> Ending:
             )
         case Completed():
             metadata = outcome.metadata()
+            stored = None if metadata is None else line_of(metadata)
             return Ending(
                 Finish(Status.COMPLETED, fence=fence, metadata=metadata),
                 "completed",
                 output=None if outcome.output is None else line_of(outcome.output),
-                metadata=None if metadata is None else line_of(metadata),
+                metadata=stored if outcome.exit_code is None else _exited(outcome.exit_code),
             )
         case Waiting():
             return Ending(Park(outcome, fence), "waiting")

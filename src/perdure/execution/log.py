@@ -82,7 +82,7 @@ class RunContext:
     `messages` is the conversation so far: those of the request or, where it has none, those that the run's conversation
     holds before the run's own. `request` is what the caller said, typed; `input` the same as it came in. `clock` tells
     the time in integer milliseconds. `profile` is what creation and signals of the Agent Runs API said for this turn.
-    `spec` holds the rest of what creation said: time limit, retries, config.
+    `spec` holds the rest of what creation said: time limit, retries, config. `started_ms` is when the run first began.
     """
 
     run_id: str
@@ -101,6 +101,7 @@ class RunContext:
     profile: RunProfile = field(default_factory=RunProfile)
     progress_made: Liveness = field(default_factory=Liveness)
     spec: RunSpec = field(default_factory=RunSpec)
+    started_ms: int | None = None
 
     @property
     def artifacts(self) -> RunArtifacts:
@@ -191,13 +192,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The run is done. `output` is a JSON value."""
+    """The run is done. `output` is a JSON value; `exit_code` is that of a task's process."""
 
     output: object = None
     usage: Usage | None = None
     provider: str | None = None
     model: str | None = None
     finish_reason: str | None = None
+    exit_code: int | None = None
 
     def metadata(self) -> dict[str, object] | None:
         """What the terminal event says about the model (veryfront.md 1.3); None for a run without one.

@@ -152,12 +152,16 @@ class App:
         memory_mb: int | None = None,
         cpu_seconds: int | None = None,
         output_folder: str | None = None,
+        env: Mapping[str, str] | None = None,
+        inherit: Sequence[str] = (),
     ) -> Callable[[G], G]:
         """Registers a task: a function `(ctx, …)` or a command line. With neither, the answer is the decorator that
         registers a function; otherwise there is no use for it.
 
-        `timeout_seconds` and `backoff_limit` hold where the run's request says nothing. Raises ValueError for a name
-        that is taken or not possible, and TypeError for what is no task.
+        `timeout_seconds` and `backoff_limit` hold where the run's request says nothing. `memory_mb` and `cpu_seconds`
+        limit its process. `env` is added to its environment; `inherit` names variables of the worker's for it. What it
+        writes into its output folder becomes artifacts, under the path `output_folder` if it is given. Raises
+        ValueError for a name that is taken or not possible, and TypeError for what is no task.
         """
         limits = {
             "description": description,
@@ -166,6 +170,8 @@ class App:
             "memory_mb": memory_mb,
             "cpu_seconds": cpu_seconds,
             "output_folder": output_folder,
+            "env": MappingProxyType(dict(env or {})),
+            "inherit": tuple(inherit),
         }
         if function is not None or command:
             self._add(task_definition(name, function, command, **limits))

@@ -12,7 +12,10 @@ _SQL = load("deadlines")
 _AT_ONCE = 500
 
 
-async def overdue(database: Database, now_ms: int) -> list[RunKey]:
-    """The runs that go on although their timeout has passed, longest overdue first."""
-    rows = await database.fetch(_SQL["overdue_runs"], Decimal(now_ms) / 1000, _AT_ONCE)
+async def overdue(database: Database, now_ms: int, task_grace_seconds: float) -> list[RunKey]:
+    """The runs that go on although their timeout has passed, longest overdue first.
+
+    Running tasks are left out for the first `task_grace_seconds`.
+    """
+    rows = await database.fetch(_SQL["overdue_runs"], Decimal(now_ms) / 1000, _AT_ONCE, Decimal(task_grace_seconds))
     return [RunKey(ProjectId(row["project_id"]), RunId(row["run_id"])) for row in rows]

@@ -115,6 +115,14 @@ async def newest_with(
     return None if row is None else _stored(row)
 
 
+async def newest_of_name(
+    database: Database, key: RunKey, name: str, before: int | None, limit: int
+) -> list[StoredEvents]:
+    """At most `limit` whole public rows before event id `before` that hold a CUSTOM event and a text, newest first."""
+    rows = await database.fetch(_SQL["newest_events_of_name"], key.project_id, key.run_id, name, before, limit)
+    return [_stored(row) for row in rows]
+
+
 async def read_external_tail(database: Database, key: RunKey, after: int, limit: int) -> list[StoredEvents]:
     """The rows that outside writers appended after external sequence `after`."""
     rows = await database.fetch(_SQL["read_external_tail"], key.project_id, key.run_id, after, limit)

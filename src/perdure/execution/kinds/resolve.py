@@ -15,13 +15,15 @@ from perdure.execution.kinds.task import run_task
 from perdure.execution.kinds.workflow import run_workflow
 from perdure.execution.log import Outcome, RunContext
 from perdure.execution.registry import App
+from perdure.execution.task_site import TaskSite
 
 
 class Resolver:
     """Resolves the runs of one App."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, site: TaskSite | None = None) -> None:
         self._app = app
+        self._site = TaskSite() if site is None else site
 
     def __call__(self, run: Run) -> Callable[[RunContext], Awaitable[Outcome]]:
         """What executes `run`. Raises AgentNotFound, TargetNotFound."""
@@ -32,7 +34,7 @@ class Resolver:
             case Kind.WORKFLOW if name in self._app.workflows:
                 return partial(run_workflow, self._app.workflows[name])
             case Kind.TASK if name in self._app.tasks:
-                return partial(run_task, self._app.tasks[name])
+                return partial(run_task, self._app.tasks[name], site=self._site)
             case Kind.EVAL if name in self._app.evals:
                 return partial(run_eval, self._app.evals[name])
             case Kind.AGENT:

@@ -136,10 +136,12 @@ def accepted(created: Created) -> Accepted:
     return Accepted(True, canonical(run), created.duplicate, run.conversation_id, run.message_id)
 
 
-def canonical(run: Run, *, whole: bool = True, artifacts: Iterable[Artifact] = ()) -> CanonicalRun:
+def canonical(
+    run: Run, *, whole: bool = True, artifacts: Iterable[Artifact] = (), logs: str | None = None
+) -> CanonicalRun:
     """A run in the canonical form; in lists not `whole`: without its input, config and output, which may be large.
 
-    `artifacts`: its files; they are answered where one run is read.
+    `artifacts`: its files, `logs`: what its process said; they are answered where one run is read.
     """
     spec, origin, targets = run.spec, run.spec.origin, run.spec.targets
     return CanonicalRun(
@@ -162,10 +164,10 @@ def canonical(run: Run, *, whole: bool = True, artifacts: Iterable[Artifact] = (
         config=spec.config if whole and spec.config is not None else UNSET,
         output=_raw(run.output) if whole else UNSET,
         error=None if run.error is None else ErrorView(run.error.message, run.error.code or UNSET),
-        logs=None,
+        logs=logs,
         artifacts=tuple(map(artifact_view, artifacts)),
         duration_ms=_duration(run),
-        exit_code=None,
+        exit_code=_exit_code(run),
         start_mode=spec.start_mode,
         timeout_seconds=spec.timeout_seconds,
         backoff_limit=spec.backoff_limit,
@@ -289,6 +291,17 @@ def _duration(run: Run) -> int | None:
     if run.started_at is None or run.completed_at is None:
         return None
     return max(0, (run.completed_at - run.started_at) // timedelta(milliseconds=1))
+
+
+def _exit_code(run: Run) -> int | None:
+    """That of a task's process, which its executor has left in the metadata."""
+    if run.kind is not Kind.TASK or run.metadata is None or run.status not in (Status.COMPLETED, Status.FAILED):
+        return None
+    return msgspec.json.decode(run.metadata, type=_Exited).exit_code
+
+
+class _Exited(msgspec.Struct):
+    exit_code: int | None = None
 
 
 def _raw(stored: str | None) -> Raw | UnsetType:

@@ -30,7 +30,7 @@ from perdure.http.runs.create_body import BODY_BYTES, parse_create
 from perdure.http.runs.create_schema import create_run_schema
 from perdure.http.runs.mapping import accepted, canonical, run_page, run_request
 from perdure.http.runs.response_schemas import canonical_run_schema, run_accepted_schema, run_page_schema
-from perdure.services import artifacts, runs, scoping
+from perdure.services import artifacts, runs, scoping, task_logs
 
 MAX_PAGE: Final = runs.MAX_PAGE
 DEFAULT_PAGE: Final = 50
@@ -54,7 +54,8 @@ async def get_run(request: Request) -> Response:
     core = core_of(request)
     run = await runs.get(core, await key_of(request, Scope.RUNS_READ))
     shown = await artifacts.list_all(core, run.key, visibility=ArtifactVisibility.USER)
-    return json_answer(canonical(run, artifacts=shown))
+    logs = None if run.kind is Kind.AGENT else await task_logs.logs_of(core, run.key)
+    return json_answer(canonical(run, artifacts=shown, logs=logs))
 
 
 async def list_runs(request: Request) -> Response:

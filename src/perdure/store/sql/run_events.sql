@@ -77,6 +77,15 @@ WHERE project_id = $1 AND run_id = $2 AND public AND types @> '{CUSTOM}'::text[]
 ORDER BY first_event_id DESC
 LIMIT 1;
 
+-- name: newest_events_of_name
+-- The newest public rows of one run, before an event, that hold a CUSTOM event and a text; newest first.
+SELECT first_event_id, first_ts, first_external_sequence, public, types, events
+FROM run_events
+WHERE project_id = $1 AND run_id = $2 AND public AND types @> '{CUSTOM}'::text[]
+  AND strpos(events, $3) > 0 AND ($4::bigint IS NULL OR first_event_id < $4)
+ORDER BY first_event_id DESC
+LIMIT $5;
+
 -- name: read_tails
 -- What many followed runs have new, each after its own cursor, with where each log ends. System-wide set: each row carries its project_id.
 SELECT f.ord::int, h.latest_event_id, h.status, e.first_event_id, e.first_ts, e.first_external_sequence, e.public, e.types, e.events

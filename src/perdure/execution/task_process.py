@@ -1,0 +1,130 @@
+"""A task's process, as the worker sees it: started, listened to, asked to end, killed (`task_child.py` is between)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from perdure.execution import task_child
+
+END: Final = b"T"
+KILL: Final = b"K"
+_STATUS_FILE: Final = "status.json"
+_LINE_BYTES: Final = 512 * 1024
+_KILLED: Final = 137
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """How a process ended. `signal` 0: by itself. A signal's exit code is 128 and its number, as in a shell."""
+
+    exit_code: int
+    signal: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to start. `memory_bytes` limits the address space of each process, `cpu_seconds` its processor time."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    memory_bytes: int | None = None
+    cpu_seconds: int | None = None
+
+
+class TaskProcess:
+    """A started process. Cancelling a caller never ends it: `kill` does."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, folder: Path, told: asyncio.StreamReader, pipe: asyncio.ReadTransport
+    ) -> None:
+        self._process = process
+        self._folder = folder
+        self._pipe = pipe
+        self.told = told
+
+    @property
+    def stdout(self) -> asyncio.StreamReader:
+        """Its standard output."""
+        return _there(self._process.stdout)
+
+    @property
+    def stderr(self) -> asyncio.StreamReader:
+        """Its standard error."""
+        return _there(self._process.stderr)
+
+    def ask_to_end(self) -> None:
+        """SIGTERM, to its process group."""
+        self._say(END)
+
+    def kill(self) -> None:
+        """SIGKILL, to everything that it has started."""
+        self._say(KILL)
+
+    async def wait(self) -> Exit:
+        """How it ended. When this returns, nothing that it has started is left."""
+        await self._process.wait()
+        status = self._folder / _STATUS_FILE
+        if not status.exists():
+            return Exit(_KILLED, 9)  # the process between was killed, and the kernel has killed the task
+        return msgspec.json.decode(status.read_bytes(), type=Exit)
+
+    def close(self) -> None:
+        """Let go of what is left of it: without us, it is killed."""
+        _there(self._process.stdin).close()
+        self._pipe.close()
+
+    def _say(self, word: bytes) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):
+            _there(self._process.stdin).write(word)
+
+
+async def start(program: Program, folder: Path, told: tuple[int, int]) -> TaskProcess:
+    """Start a program. `told` is a pipe on which it tells what it does: the program inherits the second end.
+
+    `folder` is where the process's files are. Raises OSError.
+    """
+    reading, writing = told
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",
+            "-S",
+            task_child.__file__,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(program.env),
+            pass_fds=(writing,),
+            start_new_session=True,
+        )
+    finally:
+        os.close(writing)
+    reader = asyncio.StreamReader(_LINE_BYTES)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(reading, "rb"))
+    job = {
+        "argv": list(program.argv),
+        "env": dict(program.env),
+        "folder": str(folder),
+        "status": str(folder / _STATUS_FILE),
+        "memory_bytes": program.memory_bytes,
+        "cpu_seconds": program.cpu_seconds,
+    }
+    _there(process.stdin).write(msgspec.json.encode(job) + b"\n")
+    return TaskProcess(process, folder, reader, pipe)
+
+
+S = TypeVar("S", asyncio.StreamReader, asyncio.StreamWriter)
+
+
+def _there(stream: S | None) -> S:
+    assert stream is not None, "the process was started with pipes"
+    return stream
