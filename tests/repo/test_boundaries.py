@@ -110,3 +110,10 @@ def test_importing_perdure_is_light() -> None:
     code = f"import sys, perdure; print(*sorted({heavy} & sys.modules.keys()))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert result.stdout.split() == []
+
+
+def test_nobody_waits_in_a_way_that_swallows_cancels() -> None:
+    """`asyncio.wait_for` of Python 3.11 forgets a cancel that comes together with what it waits for: a loop that is
+    told to stop goes on. `asyncio.timeout` does not."""
+    users = [path.name for path in (ROOT / "src").rglob("*.py") if "asyncio.wait_for(" in path.read_text("utf-8")]
+    assert users == []

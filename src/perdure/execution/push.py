@@ -78,7 +78,8 @@ class PushRuntimes:
             except Exception:
                 self._log.exception(LogLine.PUSH_BROKEN)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._wake.wait()
 
     async def _round(self, client: httpx.AsyncClient) -> None:
         for errand in await push_errands.due(self._core):

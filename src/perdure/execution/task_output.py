@@ -54,7 +54,8 @@ class TaskOutput:
         begun = ""
         while True:
             try:
-                data = await asyncio.wait_for(reader.read(_AT_ONCE), _LINE_SECONDS if begun else None)
+                async with asyncio.timeout(_LINE_SECONDS if begun else None):
+                    data = await reader.read(_AT_ONCE)
             except TimeoutError:
                 await self._write(stream, begun)
                 begun = ""

@@ -66,7 +66,8 @@ class Worker:
             took = await self._claim(free) if free > 0 else 0
             if took < free or free <= 0:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        await self._wake.wait()
 
     async def _claim(self, free: int) -> int:
         try:

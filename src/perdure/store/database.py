@@ -93,7 +93,8 @@ class Database:
         while self._idle:
             await self._pool.release(self._idle.pop())
         try:
-            await asyncio.wait_for(self._pool.close(), 5)
+            async with asyncio.timeout(5):
+                await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
 
