@@ -27,8 +27,9 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(tmp_path: Path, database: str) -> Iterator[Site]:
-    """A server with a worker inside, and the agents of these tests."""
-    with site(tmp_path, SCRIPTS / "agents.py", PERDURE_DATABASE_URL=database) as made:
+    """A server with a worker inside, and the agents of these tests. It may call what listens on this machine."""
+    more = {"PERDURE_DATABASE_URL": database, "PERDURE_EGRESS_ALLOW": "127.0.0.0/8"}
+    with site(tmp_path, SCRIPTS / "agents.py", **more) as made:
         yield made
 
 

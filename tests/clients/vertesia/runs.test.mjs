@@ -1,8 +1,9 @@
 // Agent runs from beginning to end (sections 1.1, 1.7, 2 and 4 of the protocol).
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
 import { test } from "node:test";
 import { validateApiRequest } from "@vertesia/common/api-schemas";
-import { agents, apiUrl, authToken, clientOf, converse, ended, idle, projectId, runWhen, start } from "./perdure.mjs";
+import { agents, apiUrl, authToken, clientOf, converse, ended, eventually, idle, projectId, runWhen, start } from "./perdure.mjs";
 
 const NOWHERE = "0190000000007000800000000000dead";
 
@@ -247,6 +248,24 @@ test("fork: a run of its own with the same interaction, data and config", async 
   assert.equal(again.forked_from, fork.id);
   await agents.terminate(fork.id);
   await agents.terminate(again.id);
+});
+
+test("the addresses that a run names are told of its end", async () => {
+  const told = [];
+  const server = createServer(async (request, response) => {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    told.push(JSON.parse(Buffer.concat(chunks)));
+    response.writeHead(told.length === 1 ? 503 : 200).end(); // the first is tried again
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const notify_endpoints = [`http://127.0.0.1:${server.address().port}/ended`];
+  const { id } = await start("obedient", "hello", { notify_endpoints });
+  await eventually(() => told.length === 2, "it is told");
+  assert.deepEqual(told[1], told[0]);
+  assert.deepEqual([told[1].runId, told[1].status, told[1].result], [id, "completed", "You said: hello"]);
+  assert.equal(told[1].workflowId, (await agents.getInternals(id)).workflow_id);
+  server.close();
 });
 
 test("process runs are not built", async () => {
