@@ -78,7 +78,7 @@ def test_patterns_find_what_they_are_for() -> None:
     assert not MACHINE_PATH.search("POST /agent-workers/root/x, GET https://example.org/" + "work/item")
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, "requirements-node.lock"])
 def test_a_lock_holds_pins_and_hashes_only(lock: str) -> None:
     text = (ROOT / lock).read_text(encoding="utf-8").replace("\\\n", "")
     bare = [
