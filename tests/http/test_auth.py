@@ -335,7 +335,7 @@ async def test_every_route_but_health_and_documentation_wants_a_principal(databa
         names = {"run_id": "r", "ref": "default", "conversation_id": OTHER_ID, "key_id": "k", "name": "n"}
         names |= {"worker_id": OTHER_ID, "child_run_id": "c", "input_request_id": OTHER_ID, "schedule_id": OTHER_ID}
         names |= {"agent": "a", "child_id": "c", "signal_name": "s", "query_name": "q"}
-        names |= {"webhook_id": OTHER_ID, "service_id": OTHER_ID, "token": "t", "path": "p"}
+        names |= {"webhook_id": OTHER_ID, "service_id": OTHER_ID, "batch_id": OTHER_ID, "token": "t", "path": "p"}
         for path, operations in document["paths"].items():
             for method in operations:
                 answer = await at_work.ask(method.upper(), path.format_map(names), None)

@@ -75,7 +75,7 @@ async def create(core: Core, project_id: ProjectId, request: RunRequest) -> Crea
         raise InvalidRequest("A private run has no conversation: everybody in the project could read it there.")
     if request.owner_kind == "project" and request.owner_id != project_id:
         raise ProjectNotFound(f"There is no project {request.owner_id}.")
-    new = _new_run(core, project_id, request)
+    new = new_run(core, project_id, request)
     if new.route is not None and request.kind is Kind.AGENT and new.executor is Executor.ENGINE:
         await _check_agent(core, project_id, request.agent_id or "")
     run = await runs.create(core.database, new)
@@ -150,7 +150,8 @@ async def _check_agent(core: Core, project_id: ProjectId, agent_id: str) -> None
         raise AgentNotFound(f"No worker serves an agent {agent_id!r}. Known agents: {names}.")
 
 
-def _new_run(core: Core, project_id: ProjectId, request: RunRequest) -> NewRun:
+def new_run(core: Core, project_id: ProjectId, request: RunRequest) -> NewRun:
+    """The run that a request asks for, before it is stored."""
     now = core.clock()
     key = RunKey(project_id, RunId(request.public_id) if request.public_id else new_run_id(now))
     executor, status, queued = _placement(request)

@@ -189,6 +189,13 @@ def _project_stream(run: CreateRunBody, given: dict[str, Any]) -> CreateRunBody:
     )
 
 
+def task_body(owner_id: UUID, request: dict[str, Any]) -> CreateRunBody:
+    """A task of a project as POST /runs would have it, from a `request` that its schema has let through."""
+    return _job(
+        CreateRunBody(kind=Kind.TASK, owner_kind=OwnerKind.PROJECT, owner_id=owner_id, request=request), request
+    )
+
+
 def _job(run: CreateRunBody, request: dict[str, Any]) -> CreateRunBody:
     """A workflow, task or eval: their requests share one vocabulary, and the schema has let through only their own."""
     return replace(

@@ -253,11 +253,16 @@ def _workflow_run() -> JsonSchema:
 
 
 def _task_run() -> JsonSchema:
-    request = members(
+    return _run(Kind.TASK, owner=_owner("project"), request=task_request_schema())
+
+
+def task_request_schema(*, in_batch: bool = False) -> JsonSchema:
+    """What a task run is asked for; one that is sent with a batch does not name it."""
+    return members(
         {
             "name": text(1, 255, description="What people call this run."),
             "target": _target(),
-            "batch_id": uuid("Groups runs that belong together."),
+            **({} if in_batch else {"batch_id": uuid("Groups runs that belong together.")}),
             **_runtime_targets(),
             "config": free_object(),
             "timeout_seconds": integer(above=0, description="How long it may take from its start."),
@@ -265,7 +270,11 @@ def _task_run() -> JsonSchema:
         },
         required=("target",),
     )
-    return _run(Kind.TASK, owner=_owner("project"), request=request)
+
+
+def project_owner_schema() -> JsonSchema:
+    """A project, as the owner of what is created."""
+    return _owner("project")
 
 
 def _eval_run() -> JsonSchema:

@@ -7,6 +7,7 @@ from typing import Final
 from perdure.http.operations import Operation
 from perdure.http.runs import (
     agent_run_routes,
+    batch_routes,
     control_routes,
     conversation_routes,
     events_routes,
@@ -44,5 +45,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     snapshot_routes.SNAPSHOT,
     *agent_run_routes.OPERATIONS,
     *schedule_routes.SCHEDULE_OPERATIONS,
+    *batch_routes.OPERATIONS,
     *webhook_routes.WEBHOOK_OPERATIONS,
 )

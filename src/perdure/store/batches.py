@@ -1,0 +1,89 @@
+"""Batches: made with all of their runs in one statement, counted, cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from perdure.domain.batch import BatchId, StoredBatch
+from perdure.domain.ids import ProjectId, RunId
+from perdure.domain.run import Status
+from perdure.domain.stored_run import NewRun
+from perdure.store.database import Database
+from perdure.store.queries import load
+
+_SQL = load("batches")
+
+
+async def create(
+    database: Database,
+    project_id: ProjectId,
+    batch_id: BatchId,
+    runs: Sequence[NewRun],
+    *,
+    request_hash: bytes,
+    created_by: str | None,
+    now: datetime,
+) -> bool:
+    """Create a batch with its pending task runs; whether it is new. When it is not, nothing is created."""
+    row = await database.fetchrow(
+        _SQL["create_batch"],
+        project_id, batch_id, request_hash, created_by, now,
+        [run.key.run_id for run in runs],
+        [run.target for run in runs],
+        [msgspec.json.encode(run.spec).decode() for run in runs],
+        [run.request_hash for run in runs],
+        [run.route for run in runs],
+    )  # fmt: skip
+    return row is not None and bool(row[0])
+
+
+async def get(database: Database, project_id: ProjectId, batch_id: BatchId) -> StoredBatch | None:
+    """A batch that was sent as one or cancelled."""
+    row = await database.fetchrow(_SQL["get_batch"], project_id, batch_id)
+    if row is None:
+        return None
+    return StoredBatch(
+        ProjectId(row["project_id"]), BatchId(row["id"]), row["request_hash"], row["created_at"], row["cancelled_at"]
+    )
+
+
+async def count(
+    database: Database, project_id: ProjectId, batch_id: BatchId
+) -> tuple[dict[Status, int], datetime | None]:
+    """A batch's runs by status, and when the first of them was created."""
+    rows = await database.fetch(_SQL["count_batch"], project_id, batch_id)
+    first = min((row["created_at"] for row in rows), default=None)
+    return {Status(row["status"]): row["runs"] for row in rows}, first
+
+
+async def run_ids(database: Database, project_id: ProjectId, batch_id: BatchId) -> list[RunId]:
+    """The runs that were created with a batch, in the order of their requests."""
+    rows = await database.fetch(_SQL["list_batch_runs"], project_id, batch_id)
+    return [RunId(row["run_id"]) for row in rows]
+
+
+async def mark_cancelled(
+    database: Database, project_id: ProjectId, batch_id: BatchId, created_by: str | None, now: datetime
+) -> None:
+    """Write down that a batch is to be cancelled."""
+    await database.execute(_SQL["mark_batch_cancelled"], project_id, batch_id, created_by, now)
+
+
+async def cancellable(database: Database, project_id: ProjectId, batch_id: BatchId, limit: int) -> list[RunId]:
+    """Live runs of a batch that were not told to end yet."""
+    rows = await database.fetch(_SQL["cancellable_runs"], project_id, batch_id, limit)
+    return [RunId(row["run_id"]) for row in rows]
+
+
+async def cancelling(database: Database, limit: int) -> list[tuple[ProjectId, BatchId]]:
+    """Batches whose cancel is not done yet."""
+    rows = await database.fetch(_SQL["cancelling_batches"], limit)
+    return [(ProjectId(row["project_id"]), BatchId(row["id"])) for row in rows]
+
+
+async def settle(database: Database, project_id: ProjectId, batch_id: BatchId, now: datetime) -> None:
+    """Write down that all runs of a cancelled batch were told."""
+    await database.execute(_SQL["settle_batch"], project_id, batch_id, now)

@@ -1,0 +1,124 @@
+"""Batches of tasks: sent as one, counted, cancelled as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from perdure.domain.run import Status
+from perdure.services import batches
+from tests.http.runs_app import PROJECT, Api
+from tests.http.tasks_at_work import tasks_at_work
+
+UNKNOWN = "0190a000-0000-7000-8000-000000000000"
+
+
+def requests(count: int, **more: Any) -> list[dict[str, Any]]:
+    return [{"target": "task:unserved", "config": {"number": number}, **more} for number in range(count)]
+
+
+async def counts(api: Api, batch_id: str) -> dict[str, int]:
+    batch = await api.json("GET", f"/batches/{batch_id}")
+    assert batch["total"] == sum(batch["counts"].values())
+    return {status: count for status, count in batch["counts"].items() if count}
+
+
+async def test_a_batch_is_made_whole(at_work: Api) -> None:
+    made = await at_work.json("POST", "/batches", {"requests": requests(3, name="n", timeout_seconds=5)})
+    batch = made["batch"]
+    assert (made["accepted"], made["duplicate"], batch["status"], batch["progress"]) == (True, False, "pending", 0.0)
+    for number, run_id in enumerate(made["run_ids"]):
+        run = await at_work.json("GET", f"/runs/{run_id}")
+        assert (run["config"], run["batch_id"]) == ({"number": number}, batch["batch_id"])
+        assert (run["kind"], run["status"], run["timeout_seconds"]) == ("task", "pending", 5)
+        assert run["owner"] == {"kind": "project", "id": str(PROJECT)}
+
+
+async def test_the_same_request_makes_it_once(at_work: Api) -> None:
+    body = {"batch_id": str(uuid4()), "requests": requests(5)}
+    first = await at_work.json("POST", "/batches", body)
+    again = await at_work.json("POST", "/batches", body)
+    assert again == {**first, "duplicate": True}
+    assert await counts(at_work, body["batch_id"]) == {"pending": 5}
+    problem = await at_work.problem("POST", "/batches", 409, json={**body, "requests": requests(4)})
+    assert problem["code"] == "idempotency_key_reused"
+
+
+async def test_task_runs_that_name_it_belong_to_it(at_work: Api) -> None:
+    batch_id = str(uuid4())
+    task = {"kind": "task", "owner": {"kind": "project", "id": str(PROJECT)}}
+    await at_work.json("POST", "/runs", {**task, "request": {"target": "task:a", "batch_id": batch_id}})
+    assert await counts(at_work, batch_id) == {"pending": 1}
+    answer = await at_work.json("POST", f"/batches/{batch_id}/cancel")
+    assert (answer["cancelled"], answer["batch"]["status"]) == (True, "cancelled")
+    assert await counts(at_work, batch_id) == {"cancelled": 1}
+
+
+async def test_ten_thousand_at_once(at_work: Api) -> None:
+    made = await at_work.json("POST", "/batches", {"requests": requests(10_000)})
+    assert len(set(made["run_ids"])) == made["batch"]["total"] == 10_000
+    problem = await at_work.problem("POST", "/batches", 400, json={"requests": requests(10_001)})
+    assert "/requests" in problem["detail"]
+
+
+async def test_a_cancel_goes_on_wherever_it_was_interrupted(at_work: Api) -> None:
+    made = await at_work.json("POST", "/batches", {"requests": requests(500)})
+    batch_id = made["batch"]["batch_id"]
+    answer = await at_work.json("POST", f"/batches/{batch_id}/cancel")
+    assert answer["batch"]["status"] == "cancelling"
+    for _ in range(5):
+        await batches.go_on_cancelling(at_work.core)
+    assert await counts(at_work, batch_id) == {"cancelled": 500}
+    again = await at_work.json("POST", f"/batches/{batch_id}/cancel")
+    assert again["batch"]["status"] == "cancelled"
+    rows = await at_work.core.database.fetch("SELECT run_id FROM run_queue")
+    assert rows == []
+
+
+async def test_others_do_not_see_it(at_work: Api) -> None:
+    made = await at_work.json("POST", "/batches", {"requests": requests(1)})
+    batch_id = made["batch"]["batch_id"]
+    await at_work.json("POST", "/projects", {"slug": "other"})
+    key = (await at_work.json("POST", "/projects/other/keys", {"name": "k"}))["key"]
+    headers = {"Authorization": f"Bearer {key}"}
+    for method, path in (("GET", f"/batches/{batch_id}"), ("POST", f"/batches/{batch_id}/cancel")):
+        assert (await at_work.problem(method, path, 404, headers=headers))["code"] == "batch_not_found"
+    foreign = {"owner": {"kind": "project", "id": str(PROJECT)}, "requests": requests(1)}
+    await at_work.problem("POST", "/batches", 404, json=foreign, headers=headers)
+    assert await counts(at_work, batch_id) == {"pending": 1}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"requests": []},
+        {},
+        {"requests": [{}]},
+        {"requests": [{"target": "task:a", "batch_id": UNKNOWN}]},
+        {"requests": requests(1), "batch_id": "x"},
+    ],
+)
+async def test_bad_bodies(at_work: Api, body: dict[str, Any]) -> None:
+    await at_work.problem("POST", "/batches", 400, json=body)
+    rows = await at_work.core.database.fetch("SELECT FROM runs")
+    assert rows == []
+
+
+@pytest.mark.parametrize("path", [f"/batches/{UNKNOWN}", "/batches/x"])
+async def test_unknown_batches(at_work: Api, path: str) -> None:
+    assert (await at_work.problem("GET", path, 404))["code"] == "batch_not_found"
+    assert (await at_work.problem("POST", f"{path}/cancel", 404))["code"] == "batch_not_found"
+
+
+async def test_a_batch_runs_to_its_end(database: str, tmp_path: Path) -> None:
+    async with tasks_at_work(database, tmp_path) as tasks:
+        served = [{"target": "task:shell_result"}, {"target": "task:shell_result"}, {"target": "task:shell_failed"}]
+        made = await tasks.api.json("POST", "/batches", {"requests": served})
+        for run_id in made["run_ids"]:
+            await tasks.ended(run_id)
+        batch = await tasks.api.json("GET", f"/batches/{made['batch']['batch_id']}")
+        assert (batch["status"], batch["progress"]) == ("failed", 1.0)
+        assert batch["counts"][Status.COMPLETED] == 2
