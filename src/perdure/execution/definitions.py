@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from perdure.domain.run import Kind
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from perdure.execution.log import RunContext
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+_URL: Final = re.compile(r"https?://[^/]")
 _PYDANTIC_AI_BASE: Final = ("pydantic_ai.agent.abstract", "AbstractAgent")
 
 FunctionAgent = Callable[["RunContext"], "AsyncIterator[BaseEvent | Mapping[str, object]]"]
@@ -30,12 +32,21 @@ Function = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteAgent:
+    """An AG-UI endpoint. `headers` are sent with each request; `idle_seconds` is how long it may say nothing."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    idle_seconds: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
 class AgentDefinition:
-    """A registered agent: either a Pydantic AI agent with what makes its dependencies, or a function."""
+    """A registered agent: a Pydantic AI agent with what makes its dependencies, a function, or an AG-UI endpoint."""
 
     name: str
-    target: AbstractAgent[Any, Any] | FunctionAgent
-    kind: Literal["pydantic_ai", "function"]
+    target: AbstractAgent[Any, Any] | FunctionAgent | RemoteAgent
+    kind: Literal["pydantic_ai", "function", "ag_ui"]
     description: str | None = None
     deps: Deps | None = None
 
@@ -116,6 +127,19 @@ def agent_definition(
         f"Agent {name!r} must be a Pydantic AI agent or an async generator function "
         f"(`async def … yield event`), not {_described(agent)}."
     )
+
+
+def remote_definition(
+    name: str, url: str, headers: Mapping[str, str] | None, idle_seconds: float | None, description: str | None
+) -> AgentDefinition:
+    """Raises ValueError for a bad name or URL."""
+    _check_name(name, "an agent")
+    if not _URL.match(url):
+        raise ValueError(f"The URL of agent {name!r} must begin with http:// or https://.")
+    remote = RemoteAgent(url, MappingProxyType(dict(headers or {})))
+    if idle_seconds is not None:
+        remote = replace(remote, idle_seconds=idle_seconds)
+    return AgentDefinition(name, remote, "ag_ui", description)
 
 
 def workflow_definition(name: str, function: Function, description: str | None) -> WorkflowDefinition:

@@ -169,6 +169,7 @@ class Executor:
             origin=origin_of(run),
             tracing=self._tracing,
             profile=profile_of(run, first_turn=work.turn in (None, 1)),
+            egress=self._core.egress,
             files=RunArtifacts(self._core, attempt.claimed, recorder),
             spec=run.spec,
             started_ms=None if run.started_at is None else round(run.started_at.timestamp() * 1000),

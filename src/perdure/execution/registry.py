@@ -19,6 +19,7 @@ from perdure.execution.definitions import (
     agent_definition,
     eval_definition,
     kind_of,
+    remote_definition,
     task_definition,
     workflow_definition,
 )
@@ -92,6 +93,18 @@ class App:
         deps: Deps | None = None,
     ) -> None: ...
 
+    @overload
+    def agent(
+        self,
+        name: str,
+        /,
+        *,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        idle_seconds: float | None = None,
+        description: str | None = None,
+    ) -> None: ...
+
     def agent(
         self,
         name: str,
@@ -100,12 +113,21 @@ class App:
         *,
         description: str | None = None,
         deps: Deps | None = None,
+        url: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        idle_seconds: float | None = None,
     ) -> Callable[[F], F] | None:
         """Registers an agent; without one, the decorator that registers an async generator function.
 
-        `deps` is called for each attempt and makes the dependencies of a Pydantic AI agent. Raises ValueError for a
-        name that is taken or not possible, and TypeError for what is no agent.
+        `deps` is called for each attempt and makes the dependencies of a Pydantic AI agent. With `url` the agent is an
+        AG-UI endpoint (docs/ag-ui.md), which is sent `headers` and may say nothing for `idle_seconds` (120). Raises
+        ValueError for a name that is taken or not possible, and TypeError for what is no agent.
         """
+        if url is not None:
+            if agent is not None:
+                raise TypeError(f"Agent {name!r} is reached by its URL: it takes no agent beside that.")
+            self._add(remote_definition(name, url, headers, idle_seconds, description))
+            return None
         if agent is not None:
             self._add(agent_definition(name, agent, description, deps))
             return None

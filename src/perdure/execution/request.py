@@ -71,8 +71,8 @@ class StartRequest:
 
     `documents` are a `context` list's items, `place` is a `context` object (`project_id`, `branch_id`,
     `conversation_id`, `project_reference`, `environment_context`); a run has one or the other, or none. A Pydantic AI
-    agent's model sees the documents; `place`, `forwarded_props` and `state` (an AG-UI client's) are for tools. `thinking`
-    is False (off) or a budget in tokens.
+    agent's model sees the documents; `place`, `forwarded_props` and `state` (an AG-UI client's) are for tools.
+    `thinking` is False (off) or a budget in tokens.
     """
 
     origin: RunOrigin = field(default_factory=RunOrigin)

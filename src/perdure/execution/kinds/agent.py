@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from perdure.execution.definitions import AgentDefinition
+from perdure.execution.kinds.ag_ui_agent import run_ag_ui_agent
 from perdure.execution.kinds.function_agent import run_function_agent
 from perdure.execution.kinds.pydantic_agent import run_pydantic_agent
 from perdure.execution.log import Outcome, RunContext
@@ -22,5 +23,7 @@ async def run_agent(definition: AgentDefinition, run: RunContext, policy: RetryP
             return await run_pydantic_agent(definition, run, policy)
         case "function":
             return await run_function_agent(definition, run)
+        case "ag_ui":
+            return await run_ag_ui_agent(definition, run)
         case _:
             assert_never(definition.kind)

@@ -66,6 +66,11 @@ class FunctionEvents:
         self._promised: set[str] = set()
         self._chunk: tuple[type[BaseEvent], str] | None = None
 
+    @property
+    def names(self) -> Mapping[str, str]:
+        """What the log calls the messages and calls, by the ids that were yielded."""
+        return self._names
+
     def accept(self, event: BaseEvent) -> Iterator[BaseEvent]:
         """The events for the log. Each must have reached the fold before the next one is taken. Raises RunFailed."""
         if isinstance(event, _Chunk):

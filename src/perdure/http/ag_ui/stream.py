@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
+from perdure.domain.ag_ui_history import History
 from perdure.domain.errors import PerdureError
 from perdure.domain.event import RUN_ERROR, StoredEvents
 from perdure.domain.run import PendingCall, Status, WaitingReason
 from perdure.domain.stored_run import Run
-from perdure.http.ag_ui.history import History
 from perdure.http.ag_ui.projection import Made, Projection
 from perdure.services import ag_ui, events, runs
 from perdure.services.ag_ui import Turn
