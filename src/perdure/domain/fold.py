@@ -107,6 +107,7 @@ class LogFold:
         self._generation = past.generation
         self._restarted = past.restarted
         self._published = dict(past.published)
+        self._signals = list(past.signals)
         self._expected: set[str] = set()
         self._waiting: set[str] = set()
         self._parts: list[str] = []
@@ -124,6 +125,7 @@ class LogFold:
             generation=self._generation,
             restarted=self._restarted,
             published=MappingProxyType(dict(self._published)),
+            signals=tuple(self._signals),
         )
 
     def call(self, call_id: str) -> StreamedCall | None:
@@ -272,6 +274,11 @@ class LogFold:
         if isinstance(name, str):
             self._published[name] = value.get("value")
 
+    def _signal(self, value: Mapping[str, object]) -> None:
+        name = value.get("name")
+        if isinstance(name, str):
+            self._signals.append((name, value.get("payload")))
+
     def _attempt(self, value: Mapping[str, object]) -> None:
         self._restarted = False
 
@@ -282,6 +289,7 @@ class LogFold:
         if value.get("fresh") is True:
             self._steps.clear()
             self._answers.clear()
+            self._signals.clear()
             self._generation += 1
             self._mark_settled(False)
         else:
@@ -349,6 +357,7 @@ _CUSTOM: Final[Mapping[str, Callable[[LogFold, Mapping[str, object]], None]]] = 
         "perdure.run.waiting": LogFold._run_waiting,
         "perdure.run.approval": LogFold._approval,
         "perdure.run.attempt": LogFold._attempt,
+        "perdure.signal": LogFold._signal,
         "perdure.run.restarted": LogFold._restart,
         PUBLISHED: LogFold._publish,
         TURN_STARTED: LogFold._turn_started,

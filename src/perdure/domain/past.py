@@ -67,7 +67,8 @@ class Past:
     `open_stages` are the names of AG-UI steps (STEP_STARTED), `open_spans` the ids of REASONING_STARTs without an end.
     `ids` are all message and tool call ids ever used, so that a new one collides with none of them; `generation` counts
     the restarts that forgot the recorded steps; `restarted` says that a restart came after the last attempt;
-    `published` holds the newest value of each name that the agent has published.
+    `published` holds the newest value of each name that the agent has published; `signals` name and payload of those
+    that came, since the last restart that forgot the steps.
     """
 
     steps: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
@@ -80,6 +81,7 @@ class Past:
     generation: int = 0
     restarted: bool = False
     published: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    signals: tuple[tuple[str, object], ...] = ()
 
     @property
     def open_messages(self) -> tuple[StreamedMessage, ...]:

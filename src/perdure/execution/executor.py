@@ -21,7 +21,7 @@ from perdure.domain.event import line_of
 from perdure.domain.ids import RunKey
 from perdure.domain.message import Message, parse_messages
 from perdure.domain.past import Past
-from perdure.domain.run import Command, Finish, Park, RunError, RunState, Status, Yield
+from perdure.domain.run import Command, Finish, Park, RunError, RunState, Status, WaitingReason, Yield
 from perdure.domain.run_profile import profile_of
 from perdure.domain.stored_run import Run
 from perdure.domain.transitions import Transition
@@ -32,6 +32,7 @@ from perdure.execution.recorder import LeaseLost, Recorder
 from perdure.execution.request import origin_of
 from perdure.execution.retries import AttemptFailed, retry_delay
 from perdure.execution.turns import Work, find_work, interruptible, turn_ended, wait_for_user
+from perdure.execution.workflow_links import ServerLinks
 from perdure.services import lifecycle, losses
 from perdure.services import messages as message_service
 from perdure.services.core import Core
@@ -169,8 +170,8 @@ class Executor:
             origin=origin_of(run),
             tracing=self._tracing,
             profile=profile_of(run, first_turn=work.turn in (None, 1)),
-            egress=self._core.egress,
             files=RunArtifacts(self._core, attempt.claimed, recorder),
+            links=ServerLinks(self._core, attempt),
             spec=run.spec,
             started_ms=None if run.started_at is None else round(run.started_at.timestamp() * 1000),
         )
@@ -280,6 +281,8 @@ def _ended(outcome: Outcome, attempt: Attempt, run: Run, work: Work) -> Ending:
                 metadata=stored if outcome.exit_code is None else _exited(outcome.exit_code),
             )
         case Waiting():
-            return Ending(Park(outcome, fence), "waiting")
+            # A signal that came meanwhile may be what it waits for.
+            read_to = attempt.claimed.latest_event_id if outcome.reason is WaitingReason.EVENT else None
+            return Ending(Park(outcome, fence, read_to), "waiting")
         case _:
             assert_never(outcome)
