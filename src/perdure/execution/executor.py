@@ -170,6 +170,7 @@ class Executor:
             origin=origin_of(run),
             tracing=self._tracing,
             profile=profile_of(run, first_turn=work.turn in (None, 1)),
+            egress=self._core.egress,
             files=RunArtifacts(self._core, attempt.claimed, recorder),
             links=ServerLinks(self._core, attempt),
             spec=run.spec,

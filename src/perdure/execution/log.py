@@ -21,6 +21,7 @@ from perdure.domain.run import PendingCall, Waiting, WaitingReason
 from perdure.domain.run_profile import RunProfile
 from perdure.domain.stored_run import RunSpec
 from perdure.execution.request import RunOrigin, StartRequest, start_request
+from perdure.services.egress import Egress
 from perdure.telemetry.spans import Tracing
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class RunContext:
     files: RunArtifacts | None = None
     links: WorkflowLinks | None = None
     profile: RunProfile = field(default_factory=RunProfile)
+    egress: Egress = field(default_factory=Egress, repr=False)
     progress_made: Liveness = field(default_factory=Liveness)
     spec: RunSpec = field(default_factory=RunSpec)
     started_ms: int | None = None
