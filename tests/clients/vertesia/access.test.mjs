@@ -1,7 +1,9 @@
 // Who may do what, with which sort of key (section 7), and that all of the client is driven by these tests.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { describe, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { VertesiaClient } from "@vertesia/client";
 import { startProxy } from "../shared/proxy.mjs";
 import { agents, apiUrl, assertHeardAll, call, clientOf, converse, ended, eventually, follow, open, start } from "./perdure.mjs";
@@ -148,6 +150,21 @@ describe("keys", { concurrency: true }, () => {
     await assert.rejects(theirs.terminate(id), { status: 404 });
     await agents.terminate(id);
   });
+});
+
+test("a connection that rests is not closed before clients close theirs", async () => {
+  const { hostname, port } = new URL(apiUrl);
+  const socket = connect(Number(port), hostname);
+  const answers = [];
+  socket.on("data", (bytes) => answers.push(String(bytes)));
+  const ask = async (count) => {
+    socket.write("GET /livez HTTP/1.1\r\nHost: here\r\n\r\n");
+    await eventually(() => answers.filter((text) => text.startsWith("HTTP/1.1 200")).length === count, "an answer", 10);
+  };
+  await ask(1);
+  await setTimeout(6_000);
+  await ask(2);
+  socket.destroy();
 });
 
 /** The methods of `client.agents` that reach nothing. */

@@ -45,7 +45,8 @@ def results(messages: list[ModelMessage]) -> list[str]:
 
 
 async def obedient(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
-    """Does what the first word says: see TOOLS; `slow` takes its time, `fail` fails, `history` tells what was said."""
+    """Does what the first word says: see TOOLS; `slow` takes its time, `until` speaks until
+    there is a file, `fail` fails, `history` tells what was said."""
     text = said(messages)[-1] if said(messages) else ""
     word, _, rest = text.partition(" ")
     seen = results(messages)
@@ -65,6 +66,12 @@ async def obedient(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterat
     elif word == "slow":
         for number in range(int(rest or 40)):
             yield f"w{number} "
+            await asyncio.sleep(0.02)
+    elif word == "until":
+        number = 0
+        while not (FOLDER / rest).exists():
+            yield f"w{number} "
+            number += 1
             await asyncio.sleep(0.02)
     elif word == "history":
         yield json.dumps(said(messages))

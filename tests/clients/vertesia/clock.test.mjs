@@ -19,9 +19,10 @@ describe("a client that follows", () => {
       const heard = follow(id, { by });
       await eventually(() => proxy.seen.some(({ path }) => path.includes("/stream")), "it follows");
       // The first stream ends in the middle of a text, when the client has the time of a chunk and no message's.
-      await agents.sendSignal(id, "UserInput", { message: "slow 60" });
+      await agents.sendSignal(id, "UserInput", { message: `until ${word}-1` });
       await eventually(() => heard.messages.filter(({ type }) => type === Type.STREAMING_CHUNK).length > 3, "it speaks");
       proxy.drop();
+      open(`${word}-1`);
       await agents.sendSignal(id, "UserInput", { message: `wait ${word}` });
       await heard.until(isStarted, "the next turn is heard");
       open(word);

@@ -20,14 +20,15 @@ async function behind(cut) {
 }
 
 test("a run from its start to its end: chunks, then the whole", async () => {
-  const { id } = await start("obedient", "slow 75");
+  const { id } = await start("obedient", "until heard");
   const heard = follow(id);
+  await eventually(() => chunks(heard).length > 3, "it is heard as it is written");
+  open("heard");
   assert.equal(await heard.end, null);
   await assertHeardAll(heard, id);
   const [answer] = answers(heard.stored);
-  assert.equal(answer, Array.from({ length: 75 }, (_, number) => `w${number} `).join(""));
+  assert.equal(answer, answer.match(/w\d+ /g).map((_, number) => `w${number} `).join(""));
   assert.equal(heard.stored.at(-1).type, Type.COMPLETE);
-  assert.ok(chunks(heard).length > 3, `it came as it was written: ${kinds(heard.messages)}`);
   const stored = types(heard.stored, Type.ANSWER)[0];
   for (const { details } of chunks(heard)) {
     assert.equal(details.activity_id, stored.details.activity_id, "the whole takes the chunks' place");

@@ -69,7 +69,7 @@ describe("turns", { concurrency: true }, () => {
   });
 
   test("Stop ends the turn and only the turn", async () => {
-    const { id } = await converse("obedient", "slow 2000");
+    const { id } = await converse("obedient", "until never");
     const heard = follow(id);
     await eventually(() => heard.messages.length > 2, "it speaks");
     await agents.sendSignal(id, "Stop", { message: "Too long", client_message_id: "stop-1" });
