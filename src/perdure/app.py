@@ -59,6 +59,9 @@ LEASE_SECONDS = 30.0
 DEV_LEASE_SECONDS = 10.0
 DEV_DRAIN_SECONDS = 2.0
 HTTP_STOP_SECONDS = 5
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection may rest. Clients (Node: 4) and load balancers (60) should give theirs up first: a request must
+not meet a connection that is just being closed."""
 EMBEDDED_CHECK_SECONDS = 1.0
 
 APPEND_LANES = 2
@@ -283,6 +286,7 @@ async def _serve(
             access_log=False,
             log_config=None,
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=HTTP_STOP_SECONDS,
         )
     )
