@@ -19,6 +19,7 @@ from perdure.execution.hands import WorkerOptions
 from perdure.execution.kinds.resolve import Resolver
 from perdure.execution.loading import load_app
 from perdure.execution.maintenance import Maintenance
+from perdure.execution.registry import App
 from perdure.execution.task_site import TaskSite
 from perdure.settings import whole_environment
 from perdure.telemetry import Tracing
@@ -75,11 +76,17 @@ class Tasks:
 
 @asynccontextmanager
 async def tasks_at_work(dsn: str, folder: Path, examples: Path = EXAMPLES, **environment: str) -> AsyncIterator[Tasks]:
-    """A server with a worker whose environment has some more variables."""
+    """A server with a worker for the App of a file; the worker's environment has some more variables."""
+    site = TaskSite(str(examples), {**whole_environment(), **environment})
+    async with app_at_work(dsn, folder, load_app(str(examples)), site) as running:
+        yield running
+
+
+@asynccontextmanager
+async def app_at_work(dsn: str, folder: Path, app: App, site: TaskSite | None = None) -> AsyncIterator[Tasks]:
+    """A server with a worker for an App."""
     blobs = Blobs(BlobPlace(url=(folder / "blobs").as_uri()))
     blobs.open()
-    app = load_app(str(examples))
-    site = TaskSite(str(examples), {**whole_environment(), **environment})
     async with api(dsn, blobs=blobs) as running:
         maintenance = Maintenance(running.core, timedelta(seconds=10))
         await maintenance.start()

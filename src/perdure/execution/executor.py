@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol, assert_never
 
@@ -35,6 +36,7 @@ from perdure.execution.turns import Work, find_work, interruptible, turn_ended, 
 from perdure.execution.workflow_links import ServerLinks
 from perdure.services import lifecycle, losses
 from perdure.services import messages as message_service
+from perdure.services import runs as run_service
 from perdure.services.core import Core
 from perdure.services.lifecycle import Extra, Known
 from perdure.telemetry import LogLine, TracedRun, Tracing, get_logger, run_context
@@ -174,6 +176,7 @@ class Executor:
             files=RunArtifacts(self._core, attempt.claimed, recorder),
             links=ServerLinks(self._core, attempt),
             spec=run.spec,
+            outputs=partial(run_service.output_of, self._core, run.project_id),
             started_ms=None if run.started_at is None else round(run.started_at.timestamp() * 1000),
         )
 

@@ -85,6 +85,7 @@ class RunContext:
     holds before the run's own. `request` is what the caller said, typed; `input` the same as it came in. `clock` tells
     the time in integer milliseconds. `profile` is what creation and signals of the Agent Runs API said for this turn.
     `spec` holds the rest of what creation said: time limit, retries, config. `started_ms` is when the run first began.
+    `outputs` reads the output (JSON) of another run of the project by its id; None for one that has none.
     """
 
     run_id: str
@@ -106,6 +107,7 @@ class RunContext:
     progress_made: Liveness = field(default_factory=Liveness)
     spec: RunSpec = field(default_factory=RunSpec)
     started_ms: int | None = None
+    outputs: Callable[[str], Awaitable[str | None]] | None = None
 
     @property
     def artifacts(self) -> RunArtifacts:

@@ -126,6 +126,12 @@ async def get_many(core: Core, keys: Sequence[RunKey]) -> dict[RunKey, Run]:
     return await runs.get_many(core.database, keys)
 
 
+async def output_of(core: Core, project_id: ProjectId, run_id: str) -> str | None:
+    """What a completed run answered, as JSON; None where there is no such run, or it has no output."""
+    run = await runs.get(core.database, RunKey(project_id, RunId(run_id)))
+    return None if run is None or run.status is not Status.COMPLETED else run.output
+
+
 async def get_in_conversation(core: Core, key: RunKey, conversation_id: ConversationId) -> Run:
     """One run of a conversation. Raises RunNotFound."""
     run = await runs.get_in_conversation(core.database, key, conversation_id)

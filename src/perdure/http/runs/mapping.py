@@ -192,7 +192,8 @@ def canonical(
 
 def artifact_view(artifact: Artifact) -> dict[str, object]:
     """A file in a run's `artifacts` (veryfront.md 1.4, 6)."""
-    return {"path": artifact.path, "contentType": artifact.content_type, "size": artifact.size}
+    kind = {"kind": "eval-report"} if artifact.path.startswith("evals/reports/") else {}
+    return {**kind, "path": artifact.path, "contentType": artifact.content_type, "size": artifact.size}
 
 
 def run_page(runs: list[Run], limit: int, cursor: str | None) -> RunPage:

@@ -1,0 +1,98 @@
+"""Evals: datasets of Pydantic Evals, judged case by case and recorded (docs/tasks.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perdure.execution import eval_report
+from tests.http.eval_examples import Double, evals
+from tests.http.tasks_at_work import app_at_work
+
+
+async def test_a_report_is_output_and_artifact(database: str, tmp_path: Path) -> None:
+    async with app_at_work(database, tmp_path, evals(Double([]))) as tasks:
+        run_id = await tasks.start("double", kind="eval", config={"max_concurrency": 1})
+        run = await tasks.ended(run_id)
+        assert run["status"] == "completed", run["error"]
+        report = run["output"]
+        assert (report["eval"], report["run_id"], report["dataset"]) == ("double", run_id, "doubles")
+        assert report["summary"] == {
+            "total": 3,
+            "passed": 1,
+            "failed": 1,
+            "errors": 1,
+            "scores": {"length": 2.0},
+            "metrics": {},
+        }
+        short, second, raises = report["cases"]
+        assert (short["name"], short["output"], short["passed"]) == ("short", "aa", True)
+        assert (second["name"], second["assertions"], second["passed"]) == ("Case 2", {"EqualsExpected": False}, False)
+        assert "cannot do that" in raises["error"]
+        path = f"evals/reports/double/{run_id}.json"
+        [artifact] = run["artifacts"]
+        assert (artifact["kind"], artifact["path"]) == ("eval-report", path)
+        told = await tasks.values(run_id, "perdure.eval.case")
+        assert [(one["case"], one["done"], one["passed"]) for one in told] == [
+            ("short", 1, True),
+            ("Case 2", 2, False),
+            ("raises", 3, False),
+        ]
+        assert [one["done"] for one in await tasks.values(run_id, "perdure.progress")] == [1.0, 2.0, 3.0]
+
+
+async def test_a_report_is_compared_with_a_baseline(database: str, tmp_path: Path) -> None:
+    double = Double([])
+    async with app_at_work(database, tmp_path, evals(double)) as tasks:
+        before = await tasks.start("double", kind="eval")
+        await tasks.ended(before)
+        double.broken = True
+        run = await tasks.ended(await tasks.start("double", kind="eval", config={"baseline_run_id": before}))
+        baseline = run["output"]["baseline"]
+        assert (baseline["run_id"], baseline["regressed"], baseline["improved"]) == (before, ["short"], [])
+        assert (baseline["passed_change"], baseline["score_changes"]) == (-1, {"length": -1.0})
+
+
+async def test_a_recorded_case_is_not_run_again(database: str, tmp_path: Path) -> None:
+    double = Double([])
+    async with app_at_work(database, tmp_path, evals(double)) as tasks:
+        run_id = await tasks.start("double", kind="eval")
+        await tasks.ended(run_id)
+        await tasks.api.json("POST", f"/runs/{run_id}/restart", {"fresh": False})
+        await tasks.until(run_id, lambda run: run["attempt"] == 2 and run["status"] == "completed")
+        assert sorted(double.calls) == ["a", "b", "raise"]
+        assert len(await tasks.values(run_id, "perdure.eval.case")) == 3
+
+
+@pytest.mark.parametrize(
+    ("config", "code"),
+    [
+        ({"baseline_run_id": "none"}, "BASELINE_NOT_FOUND"),
+        ({"max_concurrency": 0}, "INVALID_CONFIG"),
+        ({"max_concurrency": "x"}, "INVALID_CONFIG"),
+        ({"cases": ["nobody"]}, "INVALID_CONFIG"),
+    ],
+)
+async def test_what_cannot_be_evaluated(database: str, tmp_path: Path, config: dict[str, Any], code: str) -> None:
+    async with app_at_work(database, tmp_path, evals(Double([]))) as tasks:
+        run = await tasks.ended(await tasks.start("double", kind="eval", config=config))
+        assert (run["status"], run["error"]["code"]) == ("failed", code)
+
+
+async def test_some_cases_only(database: str, tmp_path: Path) -> None:
+    double = Double([])
+    async with app_at_work(database, tmp_path, evals(double)) as tasks:
+        run = await tasks.ended(await tasks.start("double", kind="eval", config={"cases": ["Case 2"]}))
+        assert [case["name"] for case in run["output"]["cases"]] == ["Case 2"]
+    assert double.calls == ["b"]
+
+
+def test_cases_that_only_one_report_has() -> None:
+    def report(run_id: str, *names: str) -> dict[str, Any]:
+        case: dict[str, Any] = {"passed": True, "error": None, "scores": {}, "metrics": {}}
+        return eval_report.report_of("e", run_id, None, [{**case, "name": name} for name in names])
+
+    found = eval_report.compared(report("2", "a", "b"), report("1", "b", "c"))
+    assert (found["added"], found["removed"], found["regressed"]) == (["a"], ["c"], [])
