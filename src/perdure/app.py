@@ -28,6 +28,7 @@ from perdure.execution.engines.postgres import PostgresEngine
 from perdure.execution.executor import Executor
 from perdure.execution.file_maintenance import FileMaintenance
 from perdure.execution.hands import WorkerOptions
+from perdure.execution.inputs import published
 from perdure.execution.kinds.resolve import Resolver
 from perdure.execution.loading import load_app
 from perdure.execution.maintenance import Maintenance
@@ -39,6 +40,7 @@ from perdure.http.context import HttpSettings
 from perdure.ledger.appender import Appender
 from perdure.ledger.hub import Hub
 from perdure.ledger.notify import CHANNELS, LOG_CHANNEL, Notifier, Router, run_item, run_of
+from perdure.services import catalog
 from perdure.services.authentication import Authenticator
 from perdure.services.core import Core
 from perdure.services.egress import Egress
@@ -248,8 +250,10 @@ async def _start_worker(
         concurrency=settings.worker_concurrency,
         lease_seconds=settings.lease_seconds or (DEV_LEASE_SECONDS if dev else LEASE_SECONDS),
         drain_seconds=min(settings.drain_seconds, DEV_DRAIN_SECONDS) if dev else settings.drain_seconds,
+        version=application.version,
     )
     engine = PostgresEngine(core, options)
+    await catalog.publish(core, published(application))
     return await engine.work(application.serves, executor.execute)
 
 

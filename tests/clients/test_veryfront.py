@@ -5,9 +5,11 @@ The scripts are tests of Node's own runner; each file has a server process to it
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from tests.acceptance.processes import Site, site
@@ -24,9 +26,26 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return installed("veryfront", tmp_path_factory)
 
 
+NOBODY_S = [
+    *(("task", name) for name in ("nobody-runs-this", "nobody", "knowledge-ingest", "listed", "x")),
+    ("workflow", "publish"),
+    ("eval", "answers"),
+]
+"""What was served once: runs of it are taken, and nobody executes them."""
+
+
+async def served_once(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.executemany("INSERT INTO catalog (kind, name, last_seen_at) VALUES ($1, $2, now())", NOBODY_S)
+    finally:
+        await connection.close()
+
+
 @pytest.fixture
 def place(tmp_path: Path, database: str) -> Iterator[Site]:
     """A server with a worker inside."""
+    asyncio.run(served_once(database))
     with site(tmp_path, PERDURE_DATABASE_URL=database) as made:
         yield made
 

@@ -30,6 +30,13 @@ from tests.store.harness import WAIT_SECONDS, eventually, server
 
 ADMIN_KEY = "pd_admin"
 PROJECT = ProjectId(DEFAULT_PROJECT_ID)
+SERVED = [
+    ("agent", "echo"),
+    *(("task", name) for name in ("a", "report", "t", "tidy", "unserved", "w", "x")),
+    *(("workflow", name) for name in ("flow", "onboarding", "w")),
+    *(("eval", name) for name in ("smoke", "w")),
+]
+"""What a worker is said to have served: nobody executes it."""
 
 
 @dataclass
@@ -116,7 +123,7 @@ async def application(
     async with server(dsn, clock=lambda: time_ns() // 1_000_000, blobs=blobs) as core:
         project = await ensure_default_project(core)
         await ensure_bootstrap_key(core, project.id, ADMIN_KEY)
-        await catalog.register(core, "worker-1", [("agent", "echo")], 1)
+        await catalog.register(core, "worker-1", SERVED, 1)
         yield create_app(core, Authenticator(core), Health(core, max_lag_ms=60_000), settings)
 
 

@@ -17,6 +17,7 @@ from datetime import timedelta
 from perdure.domain.errors import PerdureError
 from perdure.domain.ids import RunKey
 from perdure.domain.lease import Claimed, Held, Renewed
+from perdure.domain.remote_agent import ROUTE as REMOTE_ROUTE
 from perdure.domain.stored_run import Run
 from perdure.execution.attempt import Attempt, Execute, StopReason
 from perdure.execution.heartbeat import Heartbeat
@@ -31,11 +32,12 @@ _STOP_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """Limits of a worker. Times in seconds."""
+    """Limits of a worker, times in seconds; and the version of the code that it executes."""
 
     concurrency: int = 32
     lease_seconds: float = 30.0
     drain_seconds: float = 20.0
+    version: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +63,7 @@ class Hands:
         freed: Callable[[], None],
     ) -> None:
         self.worker_id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self.routes = frozenset(f"{kind}:{name}" for kind, name in serves)
+        self.routes = frozenset({REMOTE_ROUTE, *(f"{kind}:{name}" for kind, name in serves)})
         self._core = core
         self._serves = serves
         self._execute = execute
@@ -82,7 +84,8 @@ class Hands:
 
     async def start(self) -> None:
         """Make the worker known, listen for cancels, begin to beat. Raises Unavailable."""
-        await catalog.register(self._core, self.worker_id, sorted(self._serves), self._options.concurrency)
+        options = self._options
+        await catalog.register(self._core, self.worker_id, sorted(self._serves), options.concurrency, options.version)
         self._core.router.on(CANCEL_CHANNEL, self._cancel_asked)
         self._heartbeat.start()
         self._log.info(LogLine.WORKER_STARTED, targets=sorted(self.routes), concurrency=self._options.concurrency)

@@ -18,8 +18,10 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError
 
-from perdure.execution.definitions import Function
+from perdure.domain.catalog import Published
+from perdure.execution.definitions import Definition, Function, TaskDefinition, WorkflowDefinition, kind_of
 from perdure.execution.log import RunFailed
+from perdure.execution.registry import App
 
 INVALID_INPUT: Final = "invalid_input"
 """Code of a run whose input does not fit the function that it is for."""
@@ -70,6 +72,20 @@ def input_shape(function: Function) -> InputShape:
         return InputShape(members=_model(function, parameters, hints)) if parameters else InputShape()
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         raise TypeError(f"The parameters of {function.__qualname__} cannot be read from JSON: {error}") from error
+
+
+def published(app: App) -> tuple[Published, ...]:
+    """What a worker of the App says of all that it serves. Raises TypeError for a signature that no input can fill."""
+    return tuple(
+        Published(kind_of(one), one.name, one.description, app.version, _schema_of(one)) for one in app.definitions
+    )
+
+
+def _schema_of(definition: Definition) -> str | None:
+    if not isinstance(definition, WorkflowDefinition | TaskDefinition) or definition.function is None:
+        return None
+    schema = input_shape(definition.function).schema()
+    return None if schema is None else msgspec.json.encode(schema).decode()
 
 
 def _model(function: Function, parameters: list[inspect.Parameter], hints: Mapping[str, Any]) -> type[BaseModel]:

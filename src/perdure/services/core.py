@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from perdure.blobs.blobs import Blobs
+from perdure.domain.catalog import Published
 from perdure.domain.ids import Clock, ProjectId, RunKey
 from perdure.domain.signing_key import KnownKeys
 from perdure.ledger.appender import Appender
@@ -21,7 +22,8 @@ class Core:
     """The parts that services work with. `dsn` is for those who need a connection outside the event loop.
 
     `places` remembers for administrators in which project something is, and `private_to` whose a private run is
-    (`services.scoping`); `known_agents` which agents there are (`services.catalog`); `signing_keys` the keys of
+    (`services.scoping`); `known_agents` which agents there are and `known_targets` what
+    the rest takes (`services.catalog`); `signing_keys` the keys of
     `services.signing`; `egress` says which addresses may be called; `blobs` holds the bytes of files, `url_secrets` the
     key of `services.signed_urls`.
     """
@@ -37,6 +39,7 @@ class Core:
     places: Recent[tuple[str, ProjectId, str], ProjectId] = field(default_factory=lambda: Recent(10_000))
     private_to: Recent[RunKey, str] = field(default_factory=lambda: Recent(10_000))
     known_agents: Recent[str, bool] = field(default_factory=lambda: Recent(10_000))
+    known_targets: Recent[tuple[str, str], tuple[int, Published]] = field(default_factory=lambda: Recent(10_000))
     signing_keys: Recent[str, KnownKeys] = field(default_factory=lambda: Recent(1))
     egress: Egress = field(default_factory=Egress)
     blobs: Blobs = field(default_factory=Blobs)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
+
+import msgspec
 
 from perdure.domain.errors import (
     AgentNotFound,
@@ -18,11 +20,11 @@ from perdure.domain.errors import (
 )
 from perdure.domain.ids import ConversationId, MessageId, ProjectId, RunId, RunKey, new_run_id, new_uuid
 from perdure.domain.run import Enqueue, Executor, Kind, Status
-from perdure.domain.stored_run import About, NewRun, Run, RunFilter, RunSpec, Visibility, route_of
+from perdure.domain.stored_run import About, NewRun, Run, RunFilter, RunSpec, Visibility, route_of, served_name
 from perdure.services import catalog, lifecycle
 from perdure.services.core import Core
 from perdure.services.lifecycle import Extra
-from perdure.store import push_services, runs
+from perdure.store import push_services, remote_agents, runs
 from perdure.telemetry import LogLine, get_logger
 
 MAX_PAGE = 200
@@ -68,16 +70,25 @@ class Created:
 async def create(core: Core, project_id: ProjectId, request: RunRequest) -> Created:
     """Create a run, or answer the one that the same request made before.
 
-    Raises AgentNotFound, ConversationNotFound, ProjectNotFound, RunExists, IdempotencyKeyReused, and InvalidRequest for
-    a private run in a conversation, which everybody in the project may read.
+    Raises AgentNotFound, TargetNotFound, ConversationNotFound, ProjectNotFound, RunExists, IdempotencyKeyReused, and
+    InvalidRequest for an input that does not fit and for a private run in a conversation, which everybody in the
+    project may read.
     """
     if request.about.visibility is Visibility.PRIVATE and (request.new_conversation or request.conversation_id):
         raise InvalidRequest("A private run has no conversation: everybody in the project could read it there.")
     if request.owner_kind == "project" and request.owner_id != project_id:
         raise ProjectNotFound(f"There is no project {request.owner_id}.")
+    request = await _with_remote_agent(core, project_id, request)
     new = new_run(core, project_id, request)
-    if new.route is not None and request.kind is Kind.AGENT and new.executor is Executor.ENGINE:
+    if (
+        new.route is not None
+        and request.kind is Kind.AGENT
+        and new.executor is Executor.ENGINE
+        and not request.spec.remote
+    ):
         await _check_agent(core, project_id, request.agent_id or "")
+    elif new.route is not None and new.executor is Executor.ENGINE:
+        await _check_target(core, request)
     run = await runs.create(core.database, new)
     if run is None:
         return await _existing(core, new, request)
@@ -147,6 +158,16 @@ async def list_page(
     return await runs.list_page(core.database, project_id, wanted, before=before, limit=min(limit, MAX_PAGE) + 1)
 
 
+async def _with_remote_agent(core: Core, project_id: ProjectId, request: RunRequest) -> RunRequest:
+    """The request, marked if its agent is one that is stored with a URL; one of a worker's code goes before it."""
+    name = request.agent_id
+    if request.kind is not Kind.AGENT or not name or await catalog.has_agent(core, name):
+        return request
+    if await remote_agents.get(core.database, project_id, name) is None:
+        return request
+    return replace(request, spec=msgspec.structs.replace(request.spec, remote=True))
+
+
 async def _check_agent(core: Core, project_id: ProjectId, agent_id: str) -> None:
     if not (
         await catalog.has_agent(core, agent_id) or await push_services.serves_agent(core.database, project_id, agent_id)
@@ -154,6 +175,16 @@ async def _check_agent(core: Core, project_id: ProjectId, agent_id: str) -> None
         known = await catalog.agents(core)
         names = ", ".join(sorted(known)) or "none: start a worker that serves one"
         raise AgentNotFound(f"No worker serves an agent {agent_id!r}. Known agents: {names}.")
+
+
+async def _check_target(core: Core, request: RunRequest) -> None:
+    """Raises TargetNotFound for what nobody serves, and InvalidRequest for an input that it does not take."""
+    name = served_name(request.kind, request.agent_id, request.target)
+    if request.kind is Kind.WORKFLOW:
+        given = {} if request.input is None else msgspec.json.decode(request.input)
+        await catalog.check(core, request.kind, name, given, "/request/input")
+    else:
+        await catalog.check(core, request.kind, name, request.spec.config or {}, "/request/config")
 
 
 def new_run(core: Core, project_id: ProjectId, request: RunRequest) -> NewRun:
@@ -236,6 +267,7 @@ async def _start_recorded(core: Core, run: Run, input: bytes) -> bool:
     """
     if run.kind is not Kind.AGENT or run.executor is not Executor.CALLER:
         return False
-    await _check_agent(core, run.project_id, run.agent_id or "")
+    if not run.spec.remote:
+        await _check_agent(core, run.project_id, run.agent_id or "")
     applied = await lifecycle.apply(core, run.key, Enqueue(), Extra(input=input.decode()))
     return applied.transition is not None

@@ -8,6 +8,7 @@ from perdure.http.operations import Operation
 from perdure.http.runs import (
     agent_run_routes,
     batch_routes,
+    catalog_routes,
     control_routes,
     conversation_routes,
     events_routes,
@@ -46,5 +47,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *agent_run_routes.OPERATIONS,
     *schedule_routes.SCHEDULE_OPERATIONS,
     *batch_routes.OPERATIONS,
+    catalog_routes.LIST,
     *webhook_routes.WEBHOOK_OPERATIONS,
 )

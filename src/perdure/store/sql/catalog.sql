@@ -22,10 +22,28 @@ INSERT INTO catalog (kind, name, last_seen_at)
 SELECT kind, name, $3 FROM unnest($1::text[], $2::text[]) AS t(kind, name)
 ON CONFLICT (kind, name) DO UPDATE SET last_seen_at = excluded.last_seen_at;
 
+-- name: publish_catalog
+-- System: remember what the worker says of what it serves.
+INSERT INTO catalog (kind, name, description, version, input_schema, last_seen_at)
+SELECT kind, name, description, version, input_schema::json, $6
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+     AS t(kind, name, description, version, input_schema)
+ON CONFLICT (kind, name) DO UPDATE
+SET description = excluded.description, version = excluded.version, input_schema = excluded.input_schema,
+    last_seen_at = excluded.last_seen_at;
+
+-- name: set_worker_version
+-- System: say which version of its code a worker executes.
+UPDATE workers SET version = $2 WHERE id = $1;
+
+-- name: get_catalog_entry
+-- System: one thing that some worker serves or served.
+SELECT kind, name, description, version, input_schema, last_seen_at FROM catalog WHERE kind = $1 AND name = $2;
+
 -- name: list_catalog
 -- System: everything that some worker serves or served.
-SELECT kind, name, last_seen_at FROM catalog ORDER BY kind, name;
+SELECT kind, name, description, version, input_schema, last_seen_at FROM catalog ORDER BY kind, name;
 
 -- name: list_workers
 -- System: the workers that were heard of.
-SELECT id, routes, concurrency, started_at, heartbeat_at FROM workers ORDER BY id;
+SELECT id, routes, concurrency, started_at, heartbeat_at, version FROM workers ORDER BY id;

@@ -8,6 +8,11 @@ WITH due AS (
              FROM run_queue q
              JOIN run_head h ON h.project_id = q.project_id AND h.run_id = q.run_id
              WHERE q.route = served.route AND q.lease_owner IS NULL AND q.available_at <= $2 AND h.status = 'pending'
+               -- One that a version of the code began is left to workers of that version, while one is alive.
+               AND (h.version IS NULL OR h.version = (SELECT version FROM workers WHERE id = $4)
+                    OR NOT EXISTS (SELECT FROM workers w
+                                   WHERE w.version = h.version AND q.route = ANY (w.routes)
+                                     AND w.heartbeat_at > $2::timestamptz - ($5::timestamptz - $2::timestamptz)))
              ORDER BY q.priority DESC, q.available_at
              LIMIT $3
              -- Locked here, so that workers at once take different runs. The head too: who moves a run locks its head
@@ -19,7 +24,8 @@ WITH due AS (
 ), head AS (
     UPDATE run_head h
     SET status = 'running', revision = h.revision + 1, attempt = h.attempt + 1, fence = h.fence + 1,
-        latest_event_id = h.latest_event_id + 1, last_ts = greatest(h.last_ts, $6::bigint - 1) + 1
+        latest_event_id = h.latest_event_id + 1, last_ts = greatest(h.last_ts, $6::bigint - 1) + 1,
+        version = (SELECT version FROM workers WHERE id = $4)
     FROM due
     WHERE h.project_id = due.project_id AND h.run_id = due.run_id
     RETURNING h.project_id, h.run_id, h.executor, h.revision, h.attempt, h.fence, h.latest_event_id, h.last_ts,

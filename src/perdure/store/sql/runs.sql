@@ -99,6 +99,7 @@ WITH moved AS (
     UPDATE run_head h
     SET status = $4, executor = $5, attempt = $6, fence = $7, cancelling = $8, waiting = $9,
         revision = h.revision + 1,
+        version = CASE WHEN $4 IN ('completed', 'failed', 'cancelled') THEN NULL ELSE h.version END,
         latest_event_id = h.latest_event_id + $11,
         latest_external_sequence = h.latest_external_sequence + $12,
         latest_signal_id = CASE WHEN $31 THEN h.latest_event_id + $11 ELSE h.latest_signal_id END,
