@@ -68,8 +68,8 @@ bench: install  ## Measure, and write bench/results.md
 lock: $(NEED_UV)  ## Write the lock files anew (UPGRADE=1 for the newest versions)
 	$(LOCK) --group build -o requirements-build.lock
 	$(LOCK) --group node -o requirements-node.lock
-	$(LOCK) --group dev --extra evals pyproject.toml -o requirements-dev.lock
-	$(LOCK) -c requirements-dev.lock --extra evals pyproject.toml -o requirements.lock
+	$(LOCK) --group dev --extra evals --extra temporal pyproject.toml -o requirements-dev.lock
+	$(LOCK) -c requirements-dev.lock --extra evals --extra temporal pyproject.toml -o requirements.lock
 
 build: $(NEED_UV)  ## Build the wheel and the source archive into dist/
 	$(UV) build --build-constraints requirements-build.lock --require-hashes

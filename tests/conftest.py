@@ -28,6 +28,7 @@ from perdure.store.embedded import start_embedded
 from perdure.store.migrate import newest_revision, upgrade
 from perdure.telemetry import configure_logging
 from tests.scratch import Scratch
+from tests.temporal_server import TemporalServer
 
 T = TypeVar("T")
 
@@ -96,6 +97,13 @@ def empty_database(postgres: str) -> Iterator[str]:
     """The DSN of a database of the test's own without any schema; it is dropped afterwards."""
     with _fresh_database(postgres, "template0") as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="session")
+def temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
+    """A Temporal server for tests that leave it alone; each takes a task queue of its own."""
+    with TemporalServer(tmp_path_factory.mktemp("temporal")) as server:
+        yield server
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

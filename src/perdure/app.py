@@ -23,8 +23,8 @@ from perdure.blobs.place import BlobPlace
 from perdure.domain.ids import Clock, RunKey
 from perdure.execution.demo import demo_app
 from perdure.execution.end_notices import EndNotices
-from perdure.execution.engines.base import Working
-from perdure.execution.engines.postgres import PostgresEngine
+from perdure.execution.engines.base import Engine, Working
+from perdure.execution.engines.opening import TemporalPlace, open_engine
 from perdure.execution.executor import Executor
 from perdure.execution.file_maintenance import FileMaintenance
 from perdure.execution.hands import WorkerOptions
@@ -172,10 +172,14 @@ async def run(
         push_runtimes = PushRuntimes(core)
         await push_runtimes.start()
         stack.push_async_callback(push_runtimes.stop)
+        code = None if application is None else application.version
+        engine = await _start_engine(core, settings, stack, code, dev=dev)
         working = None
         if application is not None:
-            site = TaskSite(app_spec, whole_environment())
-            working = await _start_worker(core, settings, Resolver(application, site), application, tracing, dev=dev)
+            resolve = Resolver(application, TaskSite(app_spec, whole_environment()))
+            executor = Executor(core, resolve, settings.flush_ms / 1000, tracing)
+            await catalog.publish(core, published(application))
+            working = await engine.work(application.serves, executor.execute)
             stack.push_async_callback(working.stop)
         _settle_garbage()
         if http:
@@ -242,19 +246,34 @@ async def _first_project(core: Core, settings: Settings) -> None:
         get_logger().info(LogLine.KEY_BOOTSTRAPPED, prefix=key.prefix)
 
 
-async def _start_worker(
-    core: Core, settings: Settings, resolve: Resolver, application: App, tracing: Tracing, *, dev: bool
-) -> Working:
-    executor = Executor(core, resolve, settings.flush_ms / 1000, tracing)
+async def _start_engine(
+    core: Core, settings: Settings, stack: AsyncExitStack, version: str | None, *, dev: bool
+) -> Engine:
     options = WorkerOptions(
         concurrency=settings.worker_concurrency,
         lease_seconds=settings.lease_seconds or (DEV_LEASE_SECONDS if dev else LEASE_SECONDS),
         drain_seconds=min(settings.drain_seconds, DEV_DRAIN_SECONDS) if dev else settings.drain_seconds,
-        version=application.version,
+        version=version,
     )
-    engine = PostgresEngine(core, options)
-    await catalog.publish(core, published(application))
-    return await engine.work(application.serves, executor.execute)
+    engine = open_engine(settings.engine, core, options, _temporal(settings))
+    await engine.start()
+    stack.push_async_callback(engine.stop)
+    return engine
+
+
+def _temporal(settings: Settings) -> TemporalPlace:
+    api_key = settings.temporal_api_key
+    return TemporalPlace(
+        address=settings.temporal_address,
+        namespace=settings.temporal_namespace,
+        task_queue=settings.temporal_task_queue,
+        api_key=None if api_key is None else api_key.get_secret_value(),
+        tls=settings.temporal_tls,
+        tls_ca=settings.temporal_tls_ca,
+        tls_cert=settings.temporal_tls_cert,
+        tls_key=settings.temporal_tls_key,
+        tls_server_name=settings.temporal_tls_server_name,
+    )
 
 
 async def _serve(

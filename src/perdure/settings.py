@@ -81,8 +81,27 @@ class Settings(BaseSettings):
 
     app: str | None = None
     """Python file or `module:attribute` with the `App` that holds your agents; loaded beside the demo agents."""
-    engine: Literal["postgres"] = "postgres"
-    """What decides which worker runs what, and when."""
+    engine: Literal["postgres", "temporal"] = "postgres"
+    """What decides which worker runs what, and when: the database's own queue, or a Temporal cluster (extra
+    `perdure[temporal]`). All servers and workers must name the same one."""
+    temporal_address: str = "127.0.0.1:7233"
+    """`host:port` of Temporal's front end."""
+    temporal_namespace: str = "default"
+    """Temporal namespace; it must exist."""
+    temporal_task_queue: str = Field(default="perdure", min_length=1, max_length=200)
+    """First part of the names of the task queues in Temporal. Deployments that share a namespace need one each."""
+    temporal_api_key: SecretStr | None = None
+    """API key for Temporal; with one the connection is encrypted."""
+    temporal_tls: bool | None = None
+    """Whether the connection to Temporal is encrypted. Unset: where a key or a file for TLS is given."""
+    temporal_tls_ca: Path | None = None
+    """File with the certificates (PEM) that Temporal's own is checked against. Unset: the machine's."""
+    temporal_tls_cert: Path | None = None
+    """File with the client's certificate (PEM) for mutual TLS; needs `PERDURE_TEMPORAL_TLS_KEY`."""
+    temporal_tls_key: Path | None = None
+    """File with the key (PEM) of the client's certificate."""
+    temporal_tls_server_name: str | None = None
+    """Name that Temporal's certificate must bear, where it is not the address's."""
     worker_concurrency: int = Field(default=32, ge=1, le=10_000)
     """Runs that one worker process executes at once."""
     lease_seconds: int | None = Field(default=None, ge=2, le=3600)

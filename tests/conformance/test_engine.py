@@ -19,7 +19,9 @@ from perdure.domain.ids import ProjectId, RunKey
 from perdure.domain.run import Answer, Kind, PendingCall, Status, Waiting, WaitingReason
 from perdure.domain.stored_run import Run
 from perdure.execution.engines.base import Engine, Working
+from perdure.execution.engines.opening import TemporalPlace
 from perdure.execution.engines.postgres import PostgresEngine
+from perdure.execution.engines.temporal import TemporalEngine
 from perdure.execution.executor import Executor
 from perdure.execution.hands import WorkerOptions
 from perdure.execution.log import Completed, Outcome, RunContext
@@ -29,9 +31,10 @@ from perdure.services import runs as run_service
 from perdure.services.core import Core
 from perdure.services.runs import RunRequest
 from perdure.telemetry import Tracing
+from tests.temporal_server import TemporalServer
 
 LEASE_SECONDS = 1.5
-ENGINES: dict[str, Callable[[Core, WorkerOptions], Engine]] = {"postgres": PostgresEngine}
+ENGINES = ("postgres", "temporal")
 
 RunKind = Callable[[RunContext], Awaitable[Outcome]]
 
@@ -73,6 +76,8 @@ class Cluster:
         self.stack.push_async_callback(maintenance.stop)
         options = WorkerOptions(concurrency, LEASE_SECONDS, drain_seconds)
         node = Node(core, self.make(core, options), options)
+        await node.engine.start()
+        self.stack.push_async_callback(node.engine.stop)
         self.stack.push_async_callback(_stop_all, node)
         return node
 
@@ -92,10 +97,20 @@ async def _stop_all(node: Node) -> None:
         await worker.stop()
 
 
-@pytest.fixture(params=sorted(ENGINES))
+def maker(name: str, request: pytest.FixtureRequest) -> Callable[[Core, WorkerOptions], Engine]:
+    """How an engine is made; a server that it needs is started."""
+    if name == "postgres":
+        return PostgresEngine
+    server: TemporalServer = request.getfixturevalue("temporal")
+    place = TemporalPlace(server.address, task_queue=f"test-{uuid4().hex}")
+    return lambda core, options: TemporalEngine(core, options, place)
+
+
+@pytest.fixture(params=ENGINES)
 async def cluster(request: pytest.FixtureRequest, database: str) -> AsyncIterator[Cluster]:
+    make = maker(request.param, request)
     async with AsyncExitStack() as stack:
-        yield Cluster(database, ENGINES[request.param], stack)
+        yield Cluster(database, make, stack)
 
 
 async def ended(core: Core, key: RunKey, *statuses: Status) -> Run:
@@ -371,3 +386,23 @@ async def test_a_waiting_run_holds_no_worker_and_goes_on_when_answered(cluster: 
     run = await ended(node.core, first)
     assert (run.status, run.output, run.attempt) == (Status.COMPLETED, '"42"', 2)
     assert await control.resume(node.core, first, Answer("call-1", "42", "42"))
+
+
+async def test_what_is_answered_or_cancelled_while_no_worker_is_alive_is_not_lost(cluster: Cluster) -> None:
+    node = await cluster.node()
+
+    async def kind(ctx: RunContext) -> Outcome:
+        answer = ctx.answers.get("call-1")
+        return Completed(answer.value) if answer else Waiting(WaitingReason.TOOL, (PendingCall("call-1", "ask"),))
+
+    worker = await node.work(kind, "a")
+    answered, cancelled = await cluster.submit(node, "a"), await cluster.submit(node, "a")
+    await ended(node.core, answered, Status.WAITING)
+    await ended(node.core, cancelled, Status.WAITING)
+    await worker.stop()
+    await control.resume(node.core, answered, Answer("call-1", "42", "42"))
+    await node.engine.cancel(cancelled, "enough")
+    assert (await run_service.get(node.core, cancelled)).status is Status.CANCELLED
+    await node.work(kind, "a")
+    assert (await ended(node.core, answered)).output == '"42"'
+    assert (await run_service.get(node.core, cancelled)).attempt == 1

@@ -85,6 +85,14 @@ class LogLine(StrEnum):
     )
     CLAIM_FAILED = "claim.failed", "Claiming met an error; the worker tries again.", "error"
     HEARTBEAT_FAILED = "heartbeat.failed", "Leases were not renewed; it is tried again until they expire.", "error"
+    ENGINE_AWAY = "engine.away", "Temporal does not answer; it is tried again.", "address, error"
+    ENGINE_BACK = "engine.back", "Temporal answers again.", "seconds"
+    ENGINE_FAILED = "engine.failed", "Telling Temporal of runs, or taking them, met an error; it is tried again."
+    ENGINE_UNSEARCHABLE = (
+        "engine.unsearchable",
+        "Temporal does not let us add search attributes; workflows are found by their ids only.",
+        "error",
+    )
     RUNS_RECOVERED = (
         "runs.recovered",
         "Runs of lost workers went back to the queue, or cancels that no worker answered were carried out.",

@@ -24,7 +24,13 @@ class Working(Protocol):
 
 
 class Engine(Protocol):
-    """Places runs on workers. A run is pending in the database before any of these is called."""
+    """Places runs on workers. A run is pending in the database before it is submitted or woken."""
+
+    async def start(self) -> None:
+        """Begin to place runs, in each process that takes or executes some, before anything else is called."""
+
+    async def stop(self) -> None:
+        """End that, after the process's workers have stopped. Safe to call twice."""
 
     async def submit(self, key: RunKey) -> None:
         """A run is pending: see that a worker takes it. Harmless to repeat."""

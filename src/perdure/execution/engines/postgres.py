@@ -19,6 +19,12 @@ class PostgresEngine:
         self._core = core
         self._options = options
 
+    async def start(self) -> None:
+        """Nothing to do: the workers look into the queue themselves."""
+
+    async def stop(self) -> None:
+        """Nothing to do."""
+
     async def submit(self, key: RunKey) -> None:
         """Wake idle workers: the run stands in the queue already. Raises RunNotFound."""
         run = await run_service.get(self._core, key)

@@ -1,0 +1,126 @@
+"""What Temporal runs: one workflow for each time that a run waits for a worker (ADR 0007).
+
+The workflow waits until the run is due, has an activity execute it on a worker that serves its route, and ends when
+that attempt has ended. Temporal keeps the timer, finds the worker, and runs the activity again when it is silent.
+This module imports nothing of ours: its code must be replayable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+RUN: Final = "perdure.run"
+"""Name of the workflow."""
+PLACED: Final = "placed"
+"""Name of the signal that tells an open workflow that its run is pending again."""
+EXECUTE: Final = "perdure.execute"
+CANCEL: Final = "perdure.cancel"
+
+_LONGEST_ATTEMPT: Final = timedelta(days=3650)
+"""Temporal wants a limit; how long a run may take is said by its own deadline."""
+_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
+_FIRST_PAUSE_SECONDS: Final = 0.25
+_LONGEST_PAUSE_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """A run to be executed. Times are integer milliseconds; `revision` is that of the run when it was placed."""
+
+    project_id: str
+    run_id: str
+    route: str
+    revision: int
+    due_ms: int
+    heartbeat_ms: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of an order: `revision` is up to which the run was seen to; `later` asks for another try."""
+
+    revision: int
+    later: bool = False
+
+
+def queue_of(task_queue: str, route: str) -> str:
+    """The task queue of the workers that serve a route."""
+    return f"{task_queue}/{route}"
+
+
+@workflow.defn(name=RUN)
+class RunWorkflow:
+    """Sees to one run until it no longer waits for a worker."""
+
+    @workflow.init
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._served = -1
+
+    @workflow.run
+    async def run(self, order: Order) -> None:
+        """Execute the run each time that it was placed."""
+        try:
+            await self._see_to_it()
+        except asyncio.CancelledError:
+            await self._cancel_run()
+            raise
+
+    async def _see_to_it(self) -> None:
+        tries = 0
+        while self._served < self._order.revision:
+            await self._until_due()
+            answer = await self._execute()
+            self._served = max(self._served, answer.revision)
+            if answer.later:
+                await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(tries, 10)))
+            tries = tries + 1 if answer.later else 0
+            if workflow.info().is_continue_as_new_suggested():
+                workflow.continue_as_new(replace(self._order, revision=max(self._order.revision, self._served + 1)))
+
+    @workflow.signal(name=PLACED)
+    def placed(self, order: Order) -> None:
+        """The run is pending again."""
+        if order.revision > self._order.revision:
+            self._order = order
+
+    async def _until_due(self) -> None:
+        while (seconds := self._order.due_ms / 1000 - workflow.now().timestamp()) > 0:
+            order = self._order
+            try:
+                await workflow.wait_condition(lambda: self._order is not order, timeout=timedelta(seconds=seconds))  # noqa: B023
+            except TimeoutError:
+                return
+
+    async def _execute(self) -> Answer:
+        order = self._order
+        attempt = workflow.start_activity(
+            EXECUTE,
+            order,
+            result_type=Answer,
+            task_queue=queue_of(workflow.info().task_queue, order.route),
+            start_to_close_timeout=_LONGEST_ATTEMPT,
+            heartbeat_timeout=timedelta(milliseconds=order.heartbeat_ms),
+            retry_policy=_RETRY,
+            summary=order.run_id[:200],
+        )
+        while True:
+            try:
+                return await asyncio.shield(attempt)
+            except asyncio.CancelledError:
+                await self._cancel_run()  # that ends the attempt
+
+    async def _cancel_run(self) -> None:
+        """Somebody cancelled the workflow: that ends the run, as it would from our side."""
+        await workflow.execute_activity(CANCEL, self._order, start_to_close_timeout=timedelta(seconds=30))
+
+
+def due_ms(at: datetime) -> int:
+    """A time of the queue in the order's unit."""
+    return int(at.astimezone(UTC).timestamp() * 1000)

@@ -1,0 +1,114 @@
+"""What only the temporal engine has to do: find runs in Temporal, heal what was not handed over, outlive the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client, WorkflowExecutionStatus
+
+from perdure.domain.run import Status
+from perdure.execution.engines.opening import TemporalPlace
+from perdure.execution.engines.temporal import TemporalEngine
+from perdure.execution.engines.temporal_orders import workflow_id
+from perdure.execution.log import Completed, Outcome, RunContext
+from perdure.services import placements
+from perdure.services import runs as run_service
+from tests.conformance.test_engine import Cluster, ended, held
+from tests.temporal_server import TemporalServer
+
+WAIT_SECONDS = 20
+
+
+def on(server: TemporalServer, database: str, stack: AsyncExitStack) -> Cluster:
+    """Nodes whose engine is a Temporal server."""
+    place = TemporalPlace(server.address, task_queue=f"test-{uuid4().hex}")
+    return Cluster(database, lambda core, options: TemporalEngine(core, options, place), stack)
+
+
+@pytest.fixture
+async def cluster(temporal: TemporalServer, database: str) -> AsyncIterator[Cluster]:
+    async with AsyncExitStack() as stack:
+        yield on(temporal, database, stack)
+
+
+async def listed(client: Client, query: str, status: WorkflowExecutionStatus) -> str:
+    """The id of the workflow that a query finds, as soon as it has the status."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while True:
+            async for found in client.list_workflows(query):
+                if found.status is status:
+                    return found.id
+            await asyncio.sleep(0.05)
+
+
+async def at_once(ctx: RunContext) -> Outcome:
+    return Completed("done")
+
+
+async def test_a_run_is_found_in_temporal_by_its_ids(cluster: Cluster, temporal: TemporalServer) -> None:
+    node = await cluster.node()
+    await node.work(at_once, "a")
+    key = await cluster.submit(node, "a")
+    await ended(node.core, key)
+    client = await Client.connect(temporal.address)
+    query = f"PerdureRunId = '{key.run_id}' AND PerdureProjectId = '{key.project_id}' AND PerdureTarget = 'a'"
+    assert await listed(client, query, WorkflowExecutionStatus.COMPLETED) == workflow_id(key)
+
+
+async def test_a_run_that_its_process_did_not_hand_over_is_handed_over(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await node.engine.stop()
+    key = await cluster.submit(node, "a")
+    taken = await placements.take(node.core, 10)
+    assert [run.key for run in taken.runs] == [key], "a process takes it, and dies before Temporal hears of it"
+    await node.core.database.execute("UPDATE run_queue SET place_again_at = now() - interval '1 second'")
+    other = await cluster.node()
+    await other.work(at_once, "a")
+    assert (await ended(other.core, key)).attempt == 1
+
+
+async def test_a_cancel_without_a_worker_ends_the_workflow(cluster: Cluster, temporal: TemporalServer) -> None:
+    node = await cluster.node()
+    key = await cluster.submit(node, "a")
+    client = await Client.connect(temporal.address)
+    query = f"WorkflowId = '{workflow_id(key)}'"
+    await listed(client, query, WorkflowExecutionStatus.RUNNING)
+    await node.engine.cancel(key, "enough")
+    assert (await run_service.get(node.core, key)).status is Status.CANCELLED
+    await listed(client, query, WorkflowExecutionStatus.TERMINATED)
+
+
+async def test_a_cancel_in_temporal_cancels_the_run(cluster: Cluster, temporal: TemporalServer) -> None:
+    node = await cluster.node()
+    async with held() as (kind, began, _):
+        await node.work(kind, "a")
+        key = await cluster.submit(node, "a")
+        async with asyncio.timeout(WAIT_SECONDS):
+            await began.wait()
+        await (await Client.connect(temporal.address)).get_workflow_handle(workflow_id(key)).cancel()
+        run = await ended(node.core, key)
+    assert run.status is Status.CANCELLED
+    assert run.attempt == 1
+
+
+async def test_the_server_restarts_in_the_middle_of_runs(tmp_path: Path, database: str) -> None:
+    with TemporalServer(tmp_path) as server:
+        async with AsyncExitStack() as stack:
+            cluster = on(server, database, stack)
+            node = await cluster.node()
+            async with held() as (kind, began, go):
+                await node.work(kind, "a")
+                running = await cluster.submit(node, "a")
+                async with asyncio.timeout(WAIT_SECONDS):
+                    await began.wait()
+                await asyncio.to_thread(server.kill)
+                meanwhile = await cluster.submit(node, "a")
+                await asyncio.to_thread(server.start)
+                go.set()
+                assert (await ended(node.core, running)).attempt == 1
+                assert (await ended(node.core, meanwhile)).status is Status.COMPLETED
