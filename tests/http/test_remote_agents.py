@@ -78,13 +78,13 @@ class Site:
     work: Agents
     app: App
 
-    async def start(self, text: str = "hello", **more: object) -> str:
+    async def start(self, text: str = "hello", agent: str = "remote", **more: object) -> str:
         """The id of a new run."""
         context = {"project_id": None, "branch_id": None}
         given = {"messages": [{"id": "u1", "role": "user", "content": text}], "context": context, **more}
         body = {"kind": "agent", "owner": {"kind": "project", "id": str(PROJECT)}, "public_id": f"r-{uuid4()}"}
         made = await self.api.json(
-            "POST", "/runs", {**body, "request": {"mode": "agent", "agent_id": "remote", "input": given}}
+            "POST", "/runs", {**body, "request": {"mode": "agent", "agent_id": agent, "input": given}}
         )
         return str(made["run"]["run_id"])
 
@@ -274,6 +274,42 @@ async def test_an_address_that_is_not_open_is_not_called(at_work: Api) -> None:
         _, run = await at.ended()
         assert (run["status"], run["error"]["code"]) == ("failed", "egress_refused")
         assert at.endpoint.asked == []
+
+
+async def test_a_stored_agent_is_served_by_any_worker_and_its_headers_are_never_shown(at_work: Api) -> None:
+    path = "/projects/default/remote-agents"
+    await at_work.problem("PUT", f"{path}/far", 400, json={"url": "http://127.0.0.1:9/agent"})
+    at_work.core = at_work.app.state.core = replace(at_work.core, egress=Egress(("127.0.0.0/8",)))
+    async with site(at_work, [STARTED, *said("m1", "far away"), FINISHED]) as at:
+        url = f"{at.endpoint.url}/agent"
+        body = {"url": url, "headers": {"Authorization": "Bearer t0p"}, "description": "Far."}
+        made = await at_work.json("PUT", f"{path}/far", body)
+        assert (made["url"], made["header_names"]) == (url, ["Authorization"])
+        listed = await at_work.client.get(path)
+        assert [one["name"] for one in listed.json()["agents"]] == ["far"]
+        assert "t0p" not in listed.text
+        run_id = await at.start(agent="far")
+        assert (await at.work.ends(run_id))["status"] == "completed"
+        assert await at.texts(run_id) == {"m1": "far away"}
+        assert at.endpoint.headers[0]["authorization"] == "Bearer t0p"
+        assert (await at_work.client.delete(f"{path}/far")).status_code == 204
+        await at_work.problem("DELETE", f"{path}/far", 404)
+        with pytest.raises(AssertionError, match="agent_not_found"):
+            await at.start(agent="far")
+
+
+async def test_another_projects_agents_are_not_there(at_work: Api) -> None:
+    at_work.app.state.core = replace(at_work.core, egress=Egress(("127.0.0.0/8",)))
+    await at_work.json("POST", "/projects", {"slug": "other", "name": "Other"})
+    await at_work.json("PUT", "/projects/other/remote-agents/far", {"url": "http://127.0.0.1:9/agent"})
+    headers = {"Authorization": f"Bearer {await at_work.new_key()}"}
+    await at_work.problem("GET", "/projects/other/remote-agents", 404, headers=headers)
+    assert (await at_work.json("GET", "/projects/default/remote-agents"))["agents"] == []
+    context = {"project_id": None, "branch_id": None}
+    given = {"messages": [{"role": "user", "content": "hello"}], "context": context}
+    body = {"kind": "agent", "owner": {"kind": "project", "id": str(PROJECT)}}
+    refused = {**body, "request": {"mode": "agent", "agent_id": "far", "input": given}}
+    assert (await at_work.problem("POST", "/runs", 404, json=refused))["code"] == "agent_not_found"
 
 
 def test_what_cannot_be_registered() -> None:

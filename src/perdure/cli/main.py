@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from perdure.cli import conversations, database, doctor, forms, keys, process, projects, runs, schedules, steer
+from perdure.cli import agents, conversations, database, doctor, forms, keys, process, projects, runs, schedules, steer
 from perdure.cli.access import DEFAULT_DATA_DIR, DEFAULT_URL, Access
 from perdure.cli.options import Json
 
@@ -66,6 +66,7 @@ app.add_typer(runs.app)
 app.add_typer(conversations.app)
 app.add_typer(forms.app)
 app.add_typer(schedules.app)
+app.add_typer(agents.app)
 app.add_typer(keys.app)
 app.add_typer(projects.app)
 app.command("doctor")(doctor.doctor)

@@ -31,6 +31,7 @@ from perdure.client.models import (
     RunStatus,
     Waiting,
 )
+from perdure.client.remote_agents import RemoteAgent
 from perdure.client.retry import NO_RETRY, RetryPolicy
 from perdure.client.schedules import Schedule, TriggeredRun
 from perdure.client.stream import Interruption
@@ -61,6 +62,7 @@ __all__ = [
     "OpenCall",
     "Page",
     "Project",
+    "RemoteAgent",
     "RequestSnapshot",
     "RestartedRun",
     "RetryPolicy",

@@ -10,6 +10,7 @@ import httpx
 from perdure.client.conversations import Conversations
 from perdure.client.input_requests import InputRequests
 from perdure.client.projects import Keys, Projects
+from perdure.client.remote_agents import RemoteAgents
 from perdure.client.retry import RetryPolicy
 from perdure.client.runs import Runs
 from perdure.client.schedules import Schedules
@@ -49,6 +50,7 @@ class Client:
         self.conversations = Conversations(calls)
         self.inputs = InputRequests(calls)
         self.schedules = Schedules(calls, self.projects)
+        self.remote_agents = RemoteAgents(calls, self.projects)
         self.workers = Workers(calls, self.projects)
 
     async def aclose(self) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from perdure.domain.ids import ConversationId, MessageId, ProjectId, RunId, RunKey
+from perdure.domain.remote_agent import ROUTE as REMOTE_ROUTE
 from perdure.domain.run import Executor, Kind, RunError, RunNames, RunState, Status, Waiting
 
 
@@ -40,6 +41,7 @@ class RunSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """What creation said and nothing changes later. Stored as JSON in `runs.spec`.
 
     An `interactive` agent run waits for the user's next message when a turn has ended, instead of ending itself.
+    A `remote` one's agent is stored with its URL, and any worker serves it.
     `agent_run` is what POST /api/v1/agents said beside that: answered back, and kept for whoever executes the run.
     """
 
@@ -52,6 +54,7 @@ class RunSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     backoff_limit: int | None = None
     config: dict[str, object] | None = None
     interactive: bool = False
+    remote: bool = False
     agent_run: dict[str, object] | None = None
     targets: Targets = Targets()
     origin: Origin = Origin()
@@ -245,6 +248,8 @@ def route_of(kind: Kind, agent_id: str | None, target: str | None, spec: RunSpec
     """The queue of a run: `agent:<name>`, `task:<name>` …; an external worker's is `external_route`'s."""
     if spec.implementation_kind is not None:
         return external_route(spec.implementation_kind, spec.worker_key)
+    if spec.remote:
+        return REMOTE_ROUTE
     return f"{kind}:{served_name(kind, agent_id, target)}"
 
 

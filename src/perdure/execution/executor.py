@@ -28,6 +28,7 @@ from perdure.domain.stored_run import Run
 from perdure.domain.transitions import Transition
 from perdure.execution.artifacts import RunArtifacts
 from perdure.execution.attempt import Attempt, StopReason
+from perdure.execution.kinds.remote import remote_kind
 from perdure.execution.log import Completed, Outcome, RunContext, Waiting
 from perdure.execution.recorder import LeaseLost, Recorder
 from perdure.execution.request import origin_of
@@ -144,7 +145,8 @@ class Executor:
                 return _stopped(attempt, work)
             context = self._context(attempt, run, given, work, recorder)
             async with interruptible(self._core, attempt, work):
-                outcome = await self._resolve(run)(context)
+                kind = await remote_kind(self._core, run) if run.spec.remote else self._resolve(run)
+                outcome = await kind(context)
         except (LeaseLost, asyncio.CancelledError):
             raise
         except Exception as error:

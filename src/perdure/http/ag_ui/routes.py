@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from perdure.domain.ids import RunId
 from perdure.domain.principal import Scope
+from perdure.http.ag_ui import agent_routes
 from perdure.http.ag_ui.mapping import MAX_BODY, answers_of, conversation_of, read_input, run_request
 from perdure.http.ag_ui.schemas import run_agent_input_schema
 from perdure.http.ag_ui.stream import TurnStream
@@ -72,4 +73,4 @@ RUN: Final = Operation(
     problems=(404, 409, 413),
 )
 
-OPERATIONS: Final = (RUN,)
+OPERATIONS: Final = (RUN, *agent_routes.OPERATIONS)
