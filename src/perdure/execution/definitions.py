@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from perdure.execution.log import RunContext
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 _URL: Final = re.compile(r"https?://[^/]")
 _PYDANTIC_AI_BASE: Final = ("pydantic_ai.agent.abstract", "AbstractAgent")
 
@@ -177,7 +177,7 @@ def eval_definition(name: str, function: Function, dataset: object, description:
 def _check_name(name: str, what: str) -> None:
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"{name!r} cannot name {what}: use 1 to 128 letters, digits and . _ : / -, a letter or digit first."
+            f"{name!r} cannot name {what}: use 1 to 128 letters, digits and . _ : / @ -, a letter or digit first."
         )
 
 

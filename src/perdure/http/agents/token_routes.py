@@ -36,7 +36,7 @@ _ISSUE: Final = members(
     title="IssueToken",
 )
 _ISSUE_CHECK: Final = SchemaCheck(_ISSUE)
-_REFRESH: Final = members({"token": text(1, 16_384)}, required=("token",), closed=False, title="RefreshToken")
+_REFRESH: Final = members({"token": text(1)}, required=("token",), closed=False, title="RefreshToken")
 _REFRESH_CHECK: Final = SchemaCheck(_REFRESH)
 
 
