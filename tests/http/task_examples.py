@@ -43,6 +43,11 @@ async def coroutine(ctx: TaskContext, config: dict[str, Any]) -> int:
     return 7
 
 
+@app.task("typed")
+def typed(ctx: TaskContext, to: str, copies: int = 1) -> list[str]:
+    return [to] * copies
+
+
 @app.task("environment", env={"ADDED": "yes"}, inherit=["WANTED"])
 def environment(ctx: TaskContext, config: dict[str, Any]) -> list[str]:
     return sorted(os.environ)

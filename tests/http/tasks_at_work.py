@@ -16,11 +16,13 @@ from perdure.execution.engines.base import Working
 from perdure.execution.engines.postgres import PostgresEngine
 from perdure.execution.executor import Executor
 from perdure.execution.hands import WorkerOptions
+from perdure.execution.inputs import published
 from perdure.execution.kinds.resolve import Resolver
 from perdure.execution.loading import load_app
 from perdure.execution.maintenance import Maintenance
 from perdure.execution.registry import App
 from perdure.execution.task_site import TaskSite
+from perdure.services import catalog
 from perdure.settings import whole_environment
 from perdure.telemetry import Tracing
 from tests.http.runs_app import PROJECT, Api, api
@@ -91,6 +93,7 @@ async def app_at_work(dsn: str, folder: Path, app: App, site: TaskSite | None = 
         maintenance = Maintenance(running.core, timedelta(seconds=10))
         await maintenance.start()
         executor = Executor(running.core, Resolver(app, site), 0.01, Tracing())
+        await catalog.publish(running.core, published(app))
         worker = await PostgresEngine(running.core, WorkerOptions(8, 10.0, 1.0)).work(app.serves, executor.execute)
         try:
             yield Tasks(running, worker)

@@ -7,13 +7,21 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 
 from perdure.domain.run import Status
-from perdure.services import batches
+from perdure.services import batches, catalog
 from tests.http.runs_app import PROJECT, Api
 from tests.http.tasks_at_work import tasks_at_work
 
 UNKNOWN = "0190a000-0000-7000-8000-000000000000"
+
+
+@pytest_asyncio.fixture
+async def at_work(at_work: Api) -> Api:
+    """The application, where a worker has once served two tasks."""
+    await catalog.register(at_work.core, "gone", [("task", "a"), ("task", "unserved")], 1)
+    return at_work
 
 
 def requests(count: int, **more: Any) -> list[dict[str, Any]]:
@@ -38,7 +46,7 @@ async def test_a_batch_is_made_whole(at_work: Api) -> None:
 
 
 async def test_the_same_request_makes_it_once(at_work: Api) -> None:
-    body = {"batch_id": str(uuid4()), "requests": requests(5)}
+    body: dict[str, Any] = {"batch_id": str(uuid4()), "requests": requests(5)}
     first = await at_work.json("POST", "/batches", body)
     again = await at_work.json("POST", "/batches", body)
     assert again == {**first, "duplicate": True}
@@ -105,6 +113,18 @@ async def test_bad_bodies(at_work: Api, body: dict[str, Any]) -> None:
     await at_work.problem("POST", "/batches", 400, json=body)
     rows = await at_work.core.database.fetch("SELECT FROM runs")
     assert rows == []
+
+
+async def test_what_is_asked_for_is_checked_before_anything_is_made(database: str, tmp_path: Path) -> None:
+    async with tasks_at_work(database, tmp_path) as tasks:
+        good = {"target": "task:typed", "config": {"to": "Ada"}}
+        for bad, status, code in (
+            ({"target": "task:nobody"}, 404, "target_not_found"),
+            ({"target": "task:typed", "config": {"to": 1}}, 400, "invalid_request"),
+        ):
+            problem = await tasks.api.problem("POST", "/batches", status, json={"requests": [good, bad]})
+            assert problem["code"] == code
+        assert await tasks.api.core.database.fetch("SELECT FROM runs") == []
 
 
 @pytest.mark.parametrize("path", [f"/batches/{UNKNOWN}", "/batches/x"])

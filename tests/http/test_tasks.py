@@ -67,6 +67,10 @@ async def test_a_coroutine_function(tasks: Tasks) -> None:
     assert [one["path"] for one in run["artifacts"]] == ["reports/daily/a.txt"]
 
 
+async def test_typed_parameters(tasks: Tasks) -> None:
+    assert (await tasks.did("typed", config={"to": "Ada", "copies": 2}))["output"] == ["Ada", "Ada"]
+
+
 async def test_a_command_line(tasks: Tasks) -> None:
     run = await tasks.did("shell", config={"a": 1})
     assert (run["status"], run["output"], run["exit_code"]) == ("completed", {"answer": 42}, 0)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 import signal
 import sys
 import traceback
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -27,6 +29,9 @@ JOB_FILE: Final = "job.json"
 RESULT_FILE: Final = "result.json"
 FAILED: Final = 1
 ENDED: Final = 128 + signal.SIGTERM
+
+_WHOLE: Final = re.compile(r"(dict|Mapping)(\[.*)?|(typing\.)?Any|<class '(dict|inspect\._empty)'>")
+"""An annotation, as text, with which a parameter gets the config as it is."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -102,10 +107,24 @@ def _run(job: Job) -> object:
         teller=told_by(job.fd),
         deadline_ms=job.deadline_ms,
     )
+    arguments = _arguments(function, job.config)
     if inspect.iscoroutinefunction(function):
-        return asyncio.run(_awaited(function, context))
+        return asyncio.run(_awaited(function, context, arguments))
     signal.signal(signal.SIGTERM, lambda number, frame: _leave(context, frame))
-    return function(context, job.config)
+    return function(context, **arguments)
+
+
+def _arguments(function: Callable[..., Any], config: dict[str, Any]) -> dict[str, Any]:
+    """What the function gets beside its context: the config whole, or its members as its signature types them."""
+    _, *parameters = inspect.signature(function).parameters.values()
+    if not parameters:
+        return {}
+    if len(parameters) == 1 and _WHOLE.fullmatch(str(parameters[0].annotation)):
+        return {parameters[0].name: config}
+    # Many times as slow to import as all the rest, which a task that takes its config as it is need not wait for.
+    inputs = import_module("perdure.execution.inputs")
+    arguments: dict[str, Any] = inputs.input_shape(function).arguments(config)
+    return arguments
 
 
 def _leave(context: TaskContext, frame: FrameType | None) -> None:
@@ -115,7 +134,7 @@ def _leave(context: TaskContext, frame: FrameType | None) -> None:
     raise Ended(ENDED)
 
 
-async def _awaited(function: Callable[..., Any], context: TaskContext) -> object:
+async def _awaited(function: Callable[..., Any], context: TaskContext, arguments: dict[str, Any]) -> object:
     """A coroutine function is cancelled when it is asked to end."""
     task = asyncio.current_task()
 
@@ -125,7 +144,7 @@ async def _awaited(function: Callable[..., Any], context: TaskContext) -> object
             task.cancel()
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
-    return await function(context, context.config)
+    return await function(context, **arguments)
 
 
 if __name__ == "__main__":

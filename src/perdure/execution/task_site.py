@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-_PASSED_ON: Final = frozenset(
+PASSED_ON: Final = frozenset(
     {
         "HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "PYTHONPATH", "SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR",
         "TZ", "USER", "VIRTUAL_ENV",
@@ -31,5 +31,5 @@ class TaskSite:
         return {
             name: value
             for name, value in self.environment.items()
-            if name in _PASSED_ON or name in named or name.startswith(_PASSED_ON_BEGIN)
+            if name in PASSED_ON or name in named or name.startswith(_PASSED_ON_BEGIN)
         }

@@ -15,8 +15,8 @@ from typing import Final
 from perdure.domain.batch import Batch, BatchId, BatchNotFound
 from perdure.domain.errors import IdempotencyKeyReused, RunNotFound
 from perdure.domain.ids import ProjectId, RunId, RunKey, new_run_id
-from perdure.domain.stored_run import NewRun
-from perdure.services import lifecycle
+from perdure.domain.stored_run import NewRun, served_name
+from perdure.services import catalog, lifecycle
 from perdure.services import runs as run_service
 from perdure.services.core import Core
 from perdure.services.runs import RunRequest
@@ -24,6 +24,7 @@ from perdure.store import batches as store
 from perdure.store.runs import at
 
 _AT_ONCE: Final = 200
+_CHECKED_AT_ONCE: Final = 100
 _TOGETHER: Final = 8
 _BATCHES_AT_ONCE: Final = 20
 
@@ -48,8 +49,10 @@ async def create(
 ) -> CreatedBatch:
     """Create a batch of task runs, or answer the one that the same request made before.
 
-    Raises IdempotencyKeyReused where the batch exists and another request made it, or runs that named it.
+    Raises TargetNotFound, InvalidRequest for a config that does not fit, and IdempotencyKeyReused where the batch
+    exists and another request made it, or runs that named it.
     """
+    await _check(core, requests)
     now = core.clock()
     ids = sorted({new_run_id(now) for _ in range(len(requests) + 8)})
     new: list[NewRun] = [
@@ -69,6 +72,15 @@ async def create(
     return CreatedBatch(
         await get(core, project_id, batch_id), await store.run_ids(core.database, project_id, batch_id), not made
     )
+
+
+async def _check(core: Core, requests: Sequence[RunRequest]) -> None:
+    """What POST /runs checks of each. Others have their turn meanwhile: there may be many."""
+    for number, request in enumerate(requests):
+        name = served_name(request.kind, request.agent_id, request.target)
+        await catalog.check(core, request.kind, name, request.spec.config or {}, f"/requests/{number}/config")
+        if number % _CHECKED_AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 async def get(core: Core, project_id: ProjectId, batch_id: BatchId) -> Batch:
