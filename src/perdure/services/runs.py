@@ -80,15 +80,8 @@ async def create(core: Core, project_id: ProjectId, request: RunRequest) -> Crea
         raise ProjectNotFound(f"There is no project {request.owner_id}.")
     request = await _with_remote_agent(core, project_id, request)
     new = new_run(core, project_id, request)
-    if (
-        new.route is not None
-        and request.kind is Kind.AGENT
-        and new.executor is Executor.ENGINE
-        and not request.spec.remote
-    ):
-        await _check_agent(core, project_id, request.agent_id or "")
-    elif new.route is not None and new.executor is Executor.ENGINE:
-        await _check_target(core, request)
+    if new.route is not None and new.executor is Executor.ENGINE and not request.spec.remote:
+        await _check_served(core, project_id, request)
     run = await runs.create(core.database, new)
     if run is None:
         return await _existing(core, new, request)
@@ -175,6 +168,14 @@ async def _check_agent(core: Core, project_id: ProjectId, agent_id: str) -> None
         known = await catalog.agents(core)
         names = ", ".join(sorted(known)) or "none: start a worker that serves one"
         raise AgentNotFound(f"No worker serves an agent {agent_id!r}. Known agents: {names}.")
+
+
+async def _check_served(core: Core, project_id: ProjectId, request: RunRequest) -> None:
+    """Raises AgentNotFound or TargetNotFound for what nobody serves, InvalidRequest for an input it does not take."""
+    if request.kind is Kind.AGENT:
+        await _check_agent(core, project_id, request.agent_id or "")
+    else:
+        await _check_target(core, request)
 
 
 async def _check_target(core: Core, request: RunRequest) -> None:
