@@ -223,8 +223,8 @@ class TemporalWorker:
                 activity.heartbeat(claimed.fence)
                 await asyncio.wait({ended}, timeout=self._options.lease_seconds / _BEATS_PER_LEASE)
             except asyncio.CancelledError:
-                # Temporal wants it no more, or believes it lost: the fence decides who goes on.
-                self._main.call_soon_threadsafe(self._hands.interrupt, taken, StopReason.DRAINED)
+                # Temporal has given it up: the fence decides who goes on; a lease without an attempt is handed back.
+                self._main.call_soon_threadsafe(self._hands.interrupt, taken, StopReason.LOST)
                 await asyncio.wait({ended}, timeout=_CLOSE_SECONDS)
                 break
         return Answer(claimed.revision)
