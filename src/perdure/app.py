@@ -172,14 +172,12 @@ async def run(
         push_runtimes = PushRuntimes(core)
         await push_runtimes.start()
         stack.push_async_callback(push_runtimes.stop)
-        code = None if application is None else application.version
-        engine = await _start_engine(core, settings, stack, code, dev=dev)
+        engine = await _start_engine(core, settings, stack, application, dev=dev)
         working = None
         if application is not None:
             resolve = Resolver(application, TaskSite(app_spec, whole_environment()))
             executor = Executor(core, resolve, settings.flush_ms / 1000, tracing)
-            await catalog.publish(core, published(application))
-            working = await engine.work(application.serves, executor.execute)
+            working = await _start_work(core, engine, application, executor)
             stack.push_async_callback(working.stop)
         _settle_garbage()
         if http:
@@ -246,14 +244,20 @@ async def _first_project(core: Core, settings: Settings) -> None:
         get_logger().info(LogLine.KEY_BOOTSTRAPPED, prefix=key.prefix)
 
 
+async def _start_work(core: Core, engine: Engine, application: App, executor: Executor) -> Working:
+    """Say what is served, and serve it."""
+    await catalog.publish(core, published(application))
+    return await engine.work(application.serves, executor.execute)
+
+
 async def _start_engine(
-    core: Core, settings: Settings, stack: AsyncExitStack, version: str | None, *, dev: bool
+    core: Core, settings: Settings, stack: AsyncExitStack, application: App | None, *, dev: bool
 ) -> Engine:
     options = WorkerOptions(
         concurrency=settings.worker_concurrency,
         lease_seconds=settings.lease_seconds or (DEV_LEASE_SECONDS if dev else LEASE_SECONDS),
         drain_seconds=min(settings.drain_seconds, DEV_DRAIN_SECONDS) if dev else settings.drain_seconds,
-        version=version,
+        version=None if application is None else application.version,
     )
     engine = open_engine(settings.engine, core, options, _temporal(settings))
     await engine.start()
