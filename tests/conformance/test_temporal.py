@@ -64,7 +64,7 @@ async def test_a_run_that_its_process_did_not_hand_over_is_handed_over(cluster: 
     node = await cluster.node()
     await node.engine.stop()
     key = await cluster.submit(node, "a")
-    taken = await placements.take(node.core, 10)
+    taken = await placements.take(node.core)
     assert [run.key for run in taken.runs] == [key], "a process takes it, and dies before Temporal hears of it"
     await node.core.database.execute("UPDATE run_queue SET place_again_at = now() - interval '1 second'")
     other = await cluster.node()

@@ -118,7 +118,7 @@ HOT = [
         frozenset({"run_queue_due"}), 1000,
     ),
     Hot("run_queue", "claim_runs", [["agent:none"], NOW, 10, "w", NOW, START_MS], frozenset({"run_queue_due"}), 40),
-    Hot("placements", "take_unplaced", [NOW, 100], frozenset({"run_queue_unplaced"}), 2500),
+    Hot("placements", "take_unplaced", [NOW], frozenset({"run_queue_unplaced"}), 2500),
     Hot("placements", "forget_placed", [NOW], frozenset({"run_queue_placed"}), 20),
     Hot(
         "run_queue", "claim_external_run",

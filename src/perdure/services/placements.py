@@ -19,6 +19,8 @@ from perdure.services.core import Core
 from perdure.store import placements, run_queue
 from perdure.store.runs import at
 
+AT_ONCE: Final = placements.AT_ONCE
+
 TAKEN_FOR: Final = timedelta(seconds=30)
 """How long a process may need to tell the engine of what it has taken."""
 
@@ -34,10 +36,10 @@ class Taken:
     until: datetime
 
 
-async def take(core: Core, limit: int) -> Taken:
-    """Up to `limit` pending runs that the engine does not know of. Raises Unavailable."""
+async def take(core: Core) -> Taken:
+    """Up to AT_ONCE pending runs that the engine does not know of. Raises Unavailable."""
     until = at(core.clock()) + TAKEN_FOR
-    return Taken(tuple(await placements.take(core.database, until, limit)), until)
+    return Taken(tuple(await placements.take(core.database, until)), until)
 
 
 async def told(core: Core, taken: Taken, keys: Sequence[RunKey]) -> None:

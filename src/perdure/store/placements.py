@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from perdure.domain.ids import ProjectId, RunId, RunKey
 from perdure.domain.placement import Placement
@@ -12,10 +13,13 @@ from perdure.store.queries import load
 
 _SQL = load("placements")
 
+AT_ONCE: Final = 100
+"""How many runs `take` takes at most: a number in the statement, because its plan depends on it."""
 
-async def take(database: Database, until: datetime, limit: int) -> list[Placement]:
-    """Up to `limit` pending runs that nobody has told the engine of; no other process gets them before `until`."""
-    rows = await database.fetch(_SQL["take_unplaced"], until, limit)
+
+async def take(database: Database, until: datetime) -> list[Placement]:
+    """Up to AT_ONCE pending runs that nobody has told the engine of; no other process gets them before `until`."""
+    rows = await database.fetch(_SQL["take_unplaced"], until)
     return [
         Placement(
             RunKey(ProjectId(row["project_id"]), RunId(row["run_id"])),

@@ -30,7 +30,6 @@ PROJECT_ID = SearchAttributeKey.for_keyword("PerdureProjectId")
 KIND = SearchAttributeKey.for_keyword("PerdureKind")
 TARGET = SearchAttributeKey.for_keyword("PerdureTarget")
 
-_AT_ONCE = 100
 _POLL_SECONDS = 1.0
 _SWEEP_SECONDS = 5.0
 _TERMINATE_AFTER_SECONDS = 2.0
@@ -105,7 +104,7 @@ class Orders:
             except Exception:
                 self._log.exception(LogLine.ENGINE_FAILED)
                 await asyncio.sleep(_POLL_SECONDS)
-            if told < _AT_ONCE:
+            if told < placements.AT_ONCE:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_POLL_SECONDS):
                         await self._wake.wait()
@@ -126,7 +125,7 @@ class Orders:
             await placements.forget_old(self._core)
 
     async def _tell(self, client: Client) -> int:
-        taken = await placements.take(self._core, _AT_ONCE)
+        taken = await placements.take(self._core)
         if not taken.runs:
             return 0
         results = await asyncio.gather(*(self._order(client, run) for run in taken.runs), return_exceptions=True)

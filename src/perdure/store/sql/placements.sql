@@ -1,11 +1,11 @@
 -- name: take_unplaced
--- System: pending runs that the engine has not been told of, taken by one process for a while; those due first come first.
+-- System: pending runs that the engine has not been told of, taken by one process for a while, up to 100; those due first come first.
 WITH unplaced AS (
     SELECT q.project_id, q.run_id
     FROM run_queue q
     WHERE q.lease_owner IS NULL AND q.place_again_at IS NULL AND left(q.route, 9) <> 'external:'
     ORDER BY q.available_at
-    LIMIT $2
+    LIMIT 100
     FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE run_queue q SET place_again_at = $1
