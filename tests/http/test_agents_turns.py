@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ from perdure.execution.hands import WorkerOptions
 from perdure.execution.kinds.resolve import Resolver
 from perdure.telemetry import Tracing
 from tests.http.runs_app import Api, served
-from tests.store.harness import WAIT_SECONDS
+from tests.store.harness import WAIT_SECONDS, eventually
 
 AGENTS = "/api/v1/agents"
 THOUGHT, COMPLETE, ERROR, ANSWER, QUESTION, IDLE, TERMINATED, CHUNK, RESTARTING = 1, 4, 6, 7, 8, 10, 11, 12, 14
@@ -100,7 +100,7 @@ class Runs:
                 yield found
 
 
-async def frames(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+async def frames(answer: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:
     async for line in answer.aiter_lines():
         if line.startswith("data: "):
             yield json.loads(line.removeprefix("data: "))
@@ -159,9 +159,7 @@ async def test_a_run_without_data_waits_for_the_user(runs: Runs) -> None:
 
 async def test_messages_sent_while_a_turn_runs_are_next_in_order(runs: Runs) -> None:
     run_id = await runs.start(data={"prompt": "hold"})
-    async with asyncio.timeout(WAIT_SECONDS):
-        while not runs.model.asked:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: bool(runs.model.asked))
     for text in ("a", "b", "c"):
         await runs.say(run_id, text)
     assert (await runs.read(run_id))["activity_state"] == "working"

@@ -1,4 +1,4 @@
-"""What holds for the next turn of a run beside its input: what creation and later signals say (vertesia.md 2.1, 4.1)."""
+"""What holds for a run's next turn beside its input: what creation and later signals say (vertesia.md 2.1, 4.1)."""
 
 from __future__ import annotations
 

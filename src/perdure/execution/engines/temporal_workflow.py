@@ -15,12 +15,12 @@ from typing import Final
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
-RUN: Final = "perdure.run"
+RUN: Final = "perdure-run"
 """Name of the workflow."""
 PLACED: Final = "placed"
 """Name of the signal that tells an open workflow that its run is pending again."""
-EXECUTE: Final = "perdure.execute"
-CANCEL: Final = "perdure.cancel"
+EXECUTE: Final = "perdure-execute"
+CANCEL: Final = "perdure-cancel"
 
 _LONGEST_ATTEMPT: Final = timedelta(days=3650)
 """Temporal wants a limit; how long a run may take is said by its own deadline."""
