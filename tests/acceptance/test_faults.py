@@ -16,6 +16,7 @@ import pytest
 from httpx_sse import ServerSentEvent, connect_sse
 
 from tests.acceptance.processes import KEY, PATIENCE, Site, eventually, site
+from tests.temporal_server import TemporalServer
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -24,10 +25,18 @@ FOLLOWERS = 20
 EVENTS_EACH = 60
 
 
+on_each_engine = pytest.mark.parametrize("place", ["postgres", "temporal"], indirect=True)
+
+
 @pytest.fixture
-def place(tmp_path: Path, database: str) -> Iterator[Site]:
-    """A site on a database of the session's PostgreSQL."""
-    with site(tmp_path, PERDURE_DATABASE_URL=database) as made:
+def place(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> Iterator[Site]:
+    """A site on a database of the session's PostgreSQL, and with the engine that the test asks for."""
+    engine: str = getattr(request, "param", "postgres")
+    with site(tmp_path, PERDURE_DATABASE_URL=database, PERDURE_ENGINE=engine) as made:
+        if engine == "temporal":
+            server: TemporalServer = request.getfixturevalue("temporal")
+            made.environment["PERDURE_TEMPORAL_ADDRESS"] = server.address
+            made.environment["PERDURE_TEMPORAL_TASK_QUEUE"] = database.rpartition("/")[2]
         yield made
 
 
@@ -103,6 +112,7 @@ def test_worker_dies_after_a_tool_ran_and_before_its_result_was_recorded(place: 
     assert final_text(payloads(place, "r")) == "survived"
 
 
+@on_each_engine
 def test_a_frozen_worker_wakes_up_and_cannot_write(place: Site) -> None:
     place.serve()
     frozen = place.worker()
@@ -121,6 +131,21 @@ def test_a_frozen_worker_wakes_up_and_cannot_write(place: Site) -> None:
     first_message = next(event["messageId"] for event in events if event["type"] == "TEXT_MESSAGE_START")
     later = [event["type"] for event in events[taken:] if event.get("messageId") == first_message]
     assert later == ["TEXT_MESSAGE_END"], "after the take-over only its end is written, by the new attempt"
+
+
+@on_each_engine
+def test_a_worker_that_is_told_to_stop_hands_its_run_to_the_next(place: Site) -> None:
+    place.environment |= {"PERDURE_LEASE_SECONDS": str(int(PATIENCE) * 5), "PERDURE_DRAIN_SECONDS": "0.2"}
+    place.serve()
+    worker = place.worker()
+    place.create("two_tools", "r")
+    eventually(lambda: any(line.startswith("second") for line in place.effects()), "the second tool runs")
+    assert worker.stop() == 0
+    assert place.run("r")["status"] == "pending", "it waits for no lease"
+    place.let("go")
+    place.worker()
+    run = place.ended("r")
+    assert (run["status"], run["attempt"]) == ("completed", 2)
 
 
 class Writer(threading.Thread):
