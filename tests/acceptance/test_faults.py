@@ -62,6 +62,7 @@ def final_text(events: list[dict[str, Any]]) -> str:
     )
 
 
+@on_each_engine
 def test_worker_killed_between_two_tool_calls(place: Site) -> None:
     place.serve()
     worker = place.worker()

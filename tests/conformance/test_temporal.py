@@ -24,16 +24,20 @@ from tests.temporal_server import TemporalServer
 WAIT_SECONDS = 20
 
 
-def on(server: TemporalServer, database: str, stack: AsyncExitStack) -> Cluster:
+def on(place: TemporalPlace, database: str, stack: AsyncExitStack) -> Cluster:
     """Nodes whose engine is a Temporal server."""
-    place = TemporalPlace(server.address, task_queue=f"test-{uuid4().hex}")
     return Cluster(database, lambda core, options: TemporalEngine(core, options, place), stack)
 
 
 @pytest.fixture
-async def cluster(temporal: TemporalServer, database: str) -> AsyncIterator[Cluster]:
+def place(temporal: TemporalServer) -> TemporalPlace:
+    return TemporalPlace(temporal.address, task_queue=f"test-{uuid4().hex}")
+
+
+@pytest.fixture
+async def cluster(place: TemporalPlace, database: str) -> AsyncIterator[Cluster]:
     async with AsyncExitStack() as stack:
-        yield on(temporal, database, stack)
+        yield on(place, database, stack)
 
 
 async def listed(client: Client, query: str, status: WorkflowExecutionStatus) -> str:
@@ -50,14 +54,14 @@ async def at_once(ctx: RunContext) -> Outcome:
     return Completed("done")
 
 
-async def test_a_run_is_found_in_temporal_by_its_ids(cluster: Cluster, temporal: TemporalServer) -> None:
+async def test_a_run_is_found_in_temporal_by_its_ids(cluster: Cluster, place: TemporalPlace) -> None:
     node = await cluster.node()
     await node.work(at_once, "a")
     key = await cluster.submit(node, "a")
     await ended(node.core, key)
-    client = await Client.connect(temporal.address)
+    client = await Client.connect(place.address)
     query = f"PerdureRunId = '{key.run_id}' AND PerdureProjectId = '{key.project_id}' AND PerdureTarget = 'a'"
-    assert await listed(client, query, WorkflowExecutionStatus.COMPLETED) == workflow_id(key)
+    assert await listed(client, query, WorkflowExecutionStatus.COMPLETED) == workflow_id(place, key)
 
 
 async def test_a_run_that_its_process_did_not_hand_over_is_handed_over(cluster: Cluster) -> None:
@@ -72,25 +76,25 @@ async def test_a_run_that_its_process_did_not_hand_over_is_handed_over(cluster: 
     assert (await ended(other.core, key)).attempt == 1
 
 
-async def test_a_cancel_without_a_worker_ends_the_workflow(cluster: Cluster, temporal: TemporalServer) -> None:
+async def test_a_cancel_without_a_worker_ends_the_workflow(cluster: Cluster, place: TemporalPlace) -> None:
     node = await cluster.node()
     key = await cluster.submit(node, "a")
-    client = await Client.connect(temporal.address)
-    query = f"WorkflowId = '{workflow_id(key)}'"
+    client = await Client.connect(place.address)
+    query = f"WorkflowId = '{workflow_id(place, key)}'"
     await listed(client, query, WorkflowExecutionStatus.RUNNING)
     await node.engine.cancel(key, "enough")
     assert (await run_service.get(node.core, key)).status is Status.CANCELLED
     await listed(client, query, WorkflowExecutionStatus.TERMINATED)
 
 
-async def test_a_cancel_in_temporal_cancels_the_run(cluster: Cluster, temporal: TemporalServer) -> None:
+async def test_a_cancel_in_temporal_cancels_the_run(cluster: Cluster, place: TemporalPlace) -> None:
     node = await cluster.node()
     async with held() as (kind, began, _):
         await node.work(kind, "a")
         key = await cluster.submit(node, "a")
         async with asyncio.timeout(WAIT_SECONDS):
             await began.wait()
-        await (await Client.connect(temporal.address)).get_workflow_handle(workflow_id(key)).cancel()
+        await (await Client.connect(place.address)).get_workflow_handle(workflow_id(place, key)).cancel()
         run = await ended(node.core, key)
     assert run.status is Status.CANCELLED
     assert run.attempt == 1
@@ -99,7 +103,7 @@ async def test_a_cancel_in_temporal_cancels_the_run(cluster: Cluster, temporal: 
 async def test_the_server_restarts_in_the_middle_of_runs(tmp_path: Path, database: str) -> None:
     with TemporalServer(tmp_path) as server:
         async with AsyncExitStack() as stack:
-            cluster = on(server, database, stack)
+            cluster = on(TemporalPlace(server.address), database, stack)
             node = await cluster.node()
             async with held() as (kind, began, go):
                 await node.work(kind, "a")

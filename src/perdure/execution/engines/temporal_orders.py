@@ -36,9 +36,9 @@ _TERMINATE_AFTER_SECONDS = 2.0
 """What a cancelled run's worker gets to end the workflow by itself."""
 
 
-def workflow_id(key: RunKey) -> str:
-    """The id under which a run is found in Temporal."""
-    return f"{key.project_id}/{key.run_id}"
+def workflow_id(place: TemporalPlace, key: RunKey) -> str:
+    """The id under which a run is found in Temporal; deployments that share a namespace differ in their task queue."""
+    return f"{place.task_queue}/{key.project_id}/{key.run_id}"
 
 
 class Orders:
@@ -150,7 +150,7 @@ class Orders:
         await client.start_workflow(
             RUN,
             order,
-            id=workflow_id(run.key),
+            id=workflow_id(self._place, run.key),
             task_queue=self._place.task_queue,
             start_signal=PLACED,
             start_signal_args=[order],
@@ -168,7 +168,7 @@ class Orders:
                 run = await run_service.get(self._core, key)
                 if run.status.terminal:
                     with suppress(RPCError):  # it has ended, or never was
-                        handle = client.get_workflow_handle(workflow_id(key))
+                        handle = client.get_workflow_handle(workflow_id(self._place, key))
                         await handle.terminate(reason="The run was cancelled.", rpc_timeout=RPC_TIMEOUT)
             del self._cancelled[key]
 
