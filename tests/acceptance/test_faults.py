@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -36,7 +37,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> Iter
         if engine == "temporal":
             server: TemporalServer = request.getfixturevalue("temporal")
             made.environment["PERDURE_TEMPORAL_ADDRESS"] = server.address
-            made.environment["PERDURE_TEMPORAL_TASK_QUEUE"] = database.rpartition("/")[2]
+            made.environment["PERDURE_TEMPORAL_TASK_QUEUE"] = f"test-{uuid4().hex}"
         yield made
 
 
@@ -100,6 +101,7 @@ def test_worker_killed_in_the_middle_of_streamed_text(place: Site) -> None:
     assert events[-1]["type"] == "RUN_FINISHED"
 
 
+@on_each_engine
 def test_worker_dies_after_a_tool_ran_and_before_its_result_was_recorded(place: Site) -> None:
     place.serve()
     worker = place.worker()
