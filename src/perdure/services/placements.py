@@ -1,4 +1,4 @@
-"""The hand-over of pending runs to an engine outside the database: the queue is the outbox (ADR 0007).
+"""The hand-over of pending runs to an engine outside the database: the queue is the outbox (ADR 0010).
 
 Whoever wants to tell the engine takes runs for a short while, tells it, and says so. A process that dies in between
 leaves runs that are taken again when that while is over; telling the engine twice is harmless.

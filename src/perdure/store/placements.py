@@ -1,4 +1,4 @@
-"""Which pending runs the engine has been told of (ADR 0007)."""
+"""Which pending runs the engine has been told of (ADR 0010)."""
 
 from __future__ import annotations
 

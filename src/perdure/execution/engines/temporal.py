@@ -1,4 +1,4 @@
-"""The engine for those who outgrow one database's queue: Temporal places the runs (design section 4, ADR 0007).
+"""The engine for those who outgrow one database's queue: Temporal places the runs (design section 4, ADR 0010).
 
 The database stays the truth: a run is claimed there, under a fence, by whoever Temporal has chosen, and every write of
 its executor carries that fence. Temporal has the timers, the retries, the placement, and sees who falls silent.

@@ -1,4 +1,4 @@
-"""What Temporal runs: one workflow for each time that a run waits for a worker (ADR 0007).
+"""What Temporal runs: one workflow for each time that a run waits for a worker (ADR 0010).
 
 The workflow waits until the run is due, has an activity execute it on a worker that serves its route, and ends when
 that attempt has ended. Temporal keeps the timer, finds the worker, and runs the activity again when it is silent.
