@@ -19,7 +19,8 @@ def test_a_delivery_at_two_servers(tmp_path: Path) -> None:
         two = replace(one, port=free_port())
         one.serve()
         two.serve()
-        template = {"target": {"kind": "task", "id": "tidy"}}
+        one.worker().stop()  # what it served stays known
+        template = {"target": {"kind": "agent", "id": "two_tools"}}
         with one.client() as client:
             body = {"name": "hook", "template": template}
             made = client.post("/projects/default/webhooks", json=body).raise_for_status().json()

@@ -72,10 +72,10 @@ def log_errors_only() -> None:
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     """Without log lines from here on; first of all, because some parts keep the logger that they begin with."""
-    handlers, level = list(logging.root.handlers), logging.root.level
+    handlers, level, before = list(logging.root.handlers), logging.root.level, structlog.get_config()
     log_errors_only()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
 

@@ -94,7 +94,7 @@ async def test_doctor_of_an_installation_that_is_well(terminal: Terminal) -> Non
         "ok",
     )
     assert (done.code, done.json["ok"]) == (0, True)
-    assert "✔ workers      1 alive, for agent:echo." in (await terminal.run("doctor")).out
+    assert "✔ workers      1 alive, for agent:echo, " in (await terminal.run("doctor")).out
 
 
 async def test_doctor_says_what_to_do(empty_database: str, tmp_path: Path) -> None:

@@ -40,13 +40,13 @@ STYLES = (
 
 
 async def prepare(core: Core) -> None:
-    """Two projects, and a worker that serves `echo`."""
+    """Two projects, and a worker that serves the agent `echo` and the task `x`."""
     async with core.database.connection() as connection:
         await connection.executemany(
             "INSERT INTO projects (id, slug, name, created_at) VALUES ($1, $2, 'P', now())",
             [(PROJECT, "one"), (OTHER, "two")],
         )
-    await catalog.register(core, "w", [("agent", "echo")], 1)
+    await catalog.register(core, "w", [("agent", "echo"), ("task", "x")], 1)
 
 
 async def test_what_creation_answers_is_what_is_stored(database: str) -> None:
