@@ -81,6 +81,8 @@ async def list_agent_runs(request: Request) -> Response:
     wanted, order = _filter(request, principal), _order(request)
     cursor = text_query(request, "cursor")
     limit = min(integer_query(request, "limit", DEFAULT_PAGE, 1, _MAX_OFFSET), MAX_PAGE)
+    offset = integer_query(request, "offset", 0, 0, _MAX_OFFSET)
+    beyond = None if cursor is None else decode_cursor(cursor)
     if wanted is None:
         return json_answer({"items": [], "total_count": 0, "next_cursor": None})
     page = await agent_runs.list_page(
@@ -88,9 +90,9 @@ async def list_agent_runs(request: Request) -> Response:
         principal.project_id,
         wanted,
         order,
-        beyond=None if cursor is None else decode_cursor(cursor),
+        beyond=beyond,
         limit=limit,
-        offset=0 if cursor else integer_query(request, "offset", 0, 0, _MAX_OFFSET),
+        offset=offset if beyond is None else 0,
     )
     last = page.runs[-1] if page.more else None
     following = None if last is None else encode_cursor(order.time_of(last), last.run_id)
@@ -131,13 +133,11 @@ def _filter(request: Request, principal: Principal) -> AgentRunFilter | None:
     """What the list shows; None where nothing can be shown: process runs are not built."""
     statuses = [_word(word, "status", STATUSES) for word in words_query(request, "status")]
     kinds = [_word(word, "run_type", _RUN_TYPES) for word in words_query(request, "run_type")]
-    run_kind = request.query_params.get("run_kind")
-    if (kinds and "autonomous" not in kinds) or _word(run_kind or "agent", "run_kind", ("agent", "process")) != "agent":
-        return None
+    run_kind = _word(request.query_params.get("run_kind") or "agent", "run_kind", ("agent", "process"))
     started_by, source = text_query(request, "started_by"), text_query(request, "type")
     interaction = text_query(request, "interaction")
     recorded = {"created", "running"} & set(statuses)
-    return AgentRunFilter(
+    wanted = AgentRunFilter(
         viewer=principal.viewer,
         run_id=text_query(request, "id"),
         statuses=tuple(dict.fromkeys(state for word in statuses for state in _STATES[word])),
@@ -149,6 +149,7 @@ def _filter(request: Request, principal: Principal) -> AgentRunFilter | None:
         schedule_id=text_query(request, "schedule_id"),
         triggers=() if source is None else triggers_of(_word(source, "type", SOURCE_TYPES)),
     )
+    return None if run_kind != "agent" or (kinds and "autonomous" not in kinds) else wanted
 
 
 def _order(request: Request) -> AgentRunOrder:
