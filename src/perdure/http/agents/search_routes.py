@@ -64,11 +64,9 @@ def _wanted(request: Request) -> SearchRequest | None:
     statuses, types = _words(request, "status"), _words(request, "run_type")
     _check(statuses, "status", STATUSES)
     _check(types, "run_type", _RUN_TYPES)
-    if types and "autonomous" not in types:
-        return None
     interaction, started_by = text_query(request, "interaction"), text_query(request, "started_by")
     recorded = {"created", "running"} & set(statuses)
-    return SearchRequest(
+    wanted = SearchRequest(
         query=request.query_params.get("query", ""),
         statuses=_statuses(statuses),
         kinds=(Kind.AGENT,),
@@ -84,6 +82,7 @@ def _wanted(request: Request) -> SearchRequest | None:
         limit=min(integer_query(request, "limit", _DEFAULT, 1, _MAX_OFFSET), MAX_LIMIT),
         offset=integer_query(request, "offset", 0, 0, _MAX_OFFSET),
     )
+    return None if types and "autonomous" not in types else wanted
 
 
 def _statuses(words: tuple[str, ...]) -> tuple[Status, ...]:
