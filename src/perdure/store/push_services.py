@@ -135,7 +135,7 @@ async def errand_done(database: Database, due: DueErrand, told_event_id: int) ->
     """An errand is done or given up."""
     key = due.key
     if due.errand is Errand.CANCEL:
-        await database.execute(_SQL["cancel_told"], key.project_id, key.run_id, due.service_id)
+        await database.execute(_SQL["cancel_told"], key.project_id, key.run_id, due.service_id, due.tries)
     else:
         await database.execute(_SQL["resume_told"], key.project_id, key.run_id, due.tries, told_event_id)
 

@@ -149,8 +149,9 @@ UPDATE push_runs SET errand_at = $5
 WHERE project_id = $1 AND run_id = $2 AND errand = $3 AND errand_tries = $4;
 
 -- name: cancel_told
--- The service knows, or cannot be told, that a run is to end: it does not hold it any more.
-DELETE FROM push_runs WHERE project_id = $1 AND run_id = $2 AND errand = 'cancel' AND service_id = $3;
+-- The service knows, or cannot be told, that a run is to end: it does not hold it any more. It is told again if it took the run meanwhile.
+DELETE FROM push_runs
+WHERE project_id = $1 AND run_id = $2 AND errand = 'cancel' AND service_id = $3 AND errand_tries = $4;
 
 -- name: resume_told
 -- The service knows the answers up to an event, or cannot be told; nothing else has come up meanwhile.
