@@ -1,4 +1,4 @@
-"""Fixtures for all tests: one embedded PostgreSQL per test session, and a fresh, migrated database per test.
+"""Fixtures for all tests: one embedded PostgreSQL per test session, and an empty, migrated database per test.
 
 All workers of a parallel session share the server; the last one stops it. Set TEST_DATABASE_URL to a superuser's DSN to
 test against another PostgreSQL (15 or newer) instead.
@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import asyncpg
 import hypothesis
@@ -27,6 +26,7 @@ import pytest
 from perdure.store.embedded import start_embedded
 from perdure.store.migrate import newest_revision, upgrade
 from perdure.telemetry import configure_logging
+from tests.databases import Databases, without_schema
 from tests.scratch import Scratch
 from tests.temporal_server import TemporalServer
 
@@ -85,17 +85,25 @@ def template(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def databases(postgres: str, template: str) -> Iterator[Databases]:
+    """Where tests have their databases from."""
+    made = Databases(postgres, template)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def database(postgres: str, template: str) -> Iterator[str]:
-    """The DSN of a database of the test's own, with the newest schema; it is dropped afterwards."""
-    with _fresh_database(postgres, template) as dsn:
+def database(databases: Databases) -> Iterator[str]:
+    """The DSN of a database of the test's own, with the newest schema and no rows."""
+    with databases.lent() as dsn:
         yield dsn
 
 
 @pytest.fixture
 def empty_database(postgres: str) -> Iterator[str]:
     """The DSN of a database of the test's own without any schema; it is dropped afterwards."""
-    with _fresh_database(postgres, "template0") as dsn:
+    with without_schema(postgres) as dsn:
         yield dsn
 
 
@@ -110,25 +118,6 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end in a thread of its own, so that the test's own event loop is left alone."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()
-
-
-@contextmanager
-def _fresh_database(admin: str, template: str) -> Iterator[str]:
-    name = f"test_{uuid4().hex}"
-    run(_execute(admin, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
-    try:
-        yield urlsplit(admin)._replace(path=f"/{name}").geturl()
-    finally:
-        run(_execute(admin, f'DROP DATABASE "{name}" WITH (FORCE)'))
-
-
-async def _execute(dsn: str, *statements: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 async def _make_template(admin: str, name: str) -> None:
