@@ -26,10 +26,12 @@ from perdure.http.operations import Operation, raw_answer, routes_of
 from perdure.http.platform import health, keys, projects, signed_routes
 from perdure.http.runs.operations import OPERATIONS as RUNS
 from perdure.http.runs.projections import Projections
+from perdure.http.runs.watch_routes import gone_frame, run_frame
 from perdure.services.authentication import Authenticator
 from perdure.services.core import Core
 from perdure.services.health import Health
 from perdure.services.queue_watch import QueueWatch
+from perdure.services.run_feed import RunFeed
 
 _DESCRIPTION: Final = (
     "A self-hosted server for durable agent runs: start a run, follow it live, reconnect anywhere, steer it, and lose "
@@ -53,9 +55,11 @@ class Application(FastAPI):
         return merged(super().openapi(), self._operations)
 
     def stop_waiting(self) -> None:
-        """Answer the requests that wait for work now, so that the server can stop."""
+        """Answer the requests that wait for work now, and end the streams of projects, so that the server can stop."""
         watch: QueueWatch = self.state.queue_watch
         watch.stop()
+        feed: RunFeed = self.state.run_feed
+        feed.stop()
 
     @cached_property
     def document_json(self) -> bytes:
@@ -73,7 +77,7 @@ def create_app(
 ) -> Application:
     """The application on these parts, which its caller starts and stops.
 
-    `core.hub.stop()` ends the open streams and `stop_waiting()` the claims that wait, so they come before the server
+    `core.hub.stop()` ends the streams of runs and `stop_waiting()` what else waits, so they come before the server
     waits for its connections.
     """
     operations = (*RUNS, *AGENTS, *AG_UI, *signed_routes.OPERATIONS)
@@ -107,6 +111,7 @@ def create_app(
     app.state.projections = Projections()
     app.state.message_feeds = MessageFeeds(core.hub)
     app.state.queue_watch = QueueWatch(core.router)
+    app.state.run_feed = RunFeed(core.database, core.router, run_frame, gone_frame)
     return app
 
 

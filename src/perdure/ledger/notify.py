@@ -1,5 +1,5 @@
-"""Hints between processes, coalesced: which logs grew, which queues have work, which runs are to be cancelled, which
-keys have ended.
+"""Hints between processes, coalesced: which logs grew, which runs were made or moved on, which queues have work, which
+runs are to be cancelled, which keys have ended.
 
 They are sent after the commit and on a connection of their own, because a pending notification serialises commits
 (design section 2). A lost hint costs a few seconds, never an event.
@@ -19,12 +19,14 @@ from perdure.store.database import Database
 from perdure.telemetry import LogLine, get_logger
 
 LOG_CHANNEL = "perdure_log"
+RUNS_CHANNEL = "perdure_moves"
+"""Runs that were made, or whose status moved: none for what only their logs say."""
 QUEUE_CHANNEL = "perdure_queue"
 CANCEL_CHANNEL = "perdure_cancel"
 KEYS_CHANNEL = "perdure_keys"
 ENDED_CHANNEL = "perdure_ended"
 """Runs that this process has ended; the others are not told."""
-CHANNELS = (LOG_CHANNEL, QUEUE_CHANNEL, CANCEL_CHANNEL, KEYS_CHANNEL)
+CHANNELS = (LOG_CHANNEL, RUNS_CHANNEL, QUEUE_CHANNEL, CANCEL_CHANNEL, KEYS_CHANNEL)
 
 
 _GATHER_SECONDS = 0.002

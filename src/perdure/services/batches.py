@@ -63,6 +63,7 @@ async def create(
         core.database, project_id, batch_id, new, request_hash=fingerprint, created_by=created_by, now=at(now)
     )
     if made:
+        lifecycle.announce_moved(core, [run.key for run in new])
         for route in {run.route for run in new if run.route is not None}:
             lifecycle.announce_queued(core, route)
     else:

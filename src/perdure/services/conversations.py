@@ -70,6 +70,7 @@ async def delete(
         raise ConversationNotFound(f"There is no conversation {conversation_id}.")
     core.hub.grew(gone)
     core.notifier.say(LOG_CHANNEL, map(run_item, gone))
+    lifecycle.announce_moved(core, gone)
     await artifacts.sweep_quietly(core)
     return list(gone)
 

@@ -44,9 +44,11 @@ async def fork(core: Core, source: Run, created_by: str) -> Run:
     )
     if not await store.create(core.database, made, now):
         raise RunNotFound(f"There is no run {source.run_id}.")
+    key = RunKey(source.project_id, run_id)
+    lifecycle.announce_moved(core, (key,))
     if made.route is not None:
         lifecycle.announce_queued(core, made.route)
-    return await run_service.get(core, RunKey(source.project_id, run_id))
+    return await run_service.get(core, key)
 
 
 def _copied(profile: str | None) -> str | None:

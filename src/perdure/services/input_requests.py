@@ -33,7 +33,7 @@ from perdure.domain.input_request import (
     shown_values,
 )
 from perdure.ledger.notify import LOG_CHANNEL, run_item
-from perdure.services import conversations, runs
+from perdure.services import conversations, lifecycle, runs
 from perdure.services.core import Core
 from perdure.store import input_requests as store
 from perdure.store.runs import at
@@ -109,6 +109,16 @@ async def list_page(
     await _expire(core, project_id, conversation_id, core.clock())
     return await store.list_page(
         core.database, project_id, conversation_id, status=status, before=before, limit=min(limit, MAX_PAGE) + 1
+    )
+
+
+async def list_open(
+    core: Core, project_id: ProjectId, *, before: tuple[datetime, UUID] | None, limit: int
+) -> list[InputRequest]:
+    """A page of what the runs of a project ask and nobody has answered, newest first; one more than `limit` if there
+    are more."""
+    return await store.list_open(
+        core.database, project_id, at(core.clock()), before=before, limit=min(limit, MAX_PAGE) + 1
     )
 
 
@@ -237,9 +247,10 @@ def _event(action: str, request: InputRequest) -> str:
 
 
 def _announce(core: Core, request: InputRequest) -> None:
-    """Tell those who follow the run that its log grew."""
+    """Tell those who follow the run that its log grew, and those who watch its project."""
     core.hub.grew((request.key,))
     core.notifier.say(LOG_CHANNEL, (run_item(request.key),))
+    lifecycle.announce_moved(core, (request.key,))
 
 
 def _settled(request: InputRequest) -> Conflict:

@@ -8,7 +8,7 @@ decided on; otherwise the run is read again and decided again, so the first of t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ from perdure.domain.lease import Claimed, Held
 from perdure.domain.run import Cancel, Command, Finish, RunNames, RunState, Signal, Start, Status, Yield
 from perdure.domain.stored_run import Run, RunFilter
 from perdure.domain.transitions import QueueOp, Transition, decide
-from perdure.ledger.notify import CANCEL_CHANNEL, ENDED_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, run_item
+from perdure.ledger.notify import CANCEL_CHANNEL, ENDED_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, RUNS_CHANNEL, run_item
 from perdure.ledger.replay import rest_of, stored_part
 from perdure.services import losses
 from perdure.services.core import Core
@@ -175,6 +175,7 @@ def announce_claimed(core: Core, claimed: list[Claimed], now: int) -> list[Claim
         keys = [taken.key for taken in claimed]
         core.hub.grew(keys)
         core.notifier.say(LOG_CHANNEL, map(run_item, keys))
+        announce_moved(core, keys)
     for taken in claimed:
         core.metrics.claimed(max(0.0, now / 1000 - taken.available_at.timestamp()))
     return claimed
@@ -240,6 +241,7 @@ def announce(core: Core, key: RunKey, transition: Transition, route: str) -> Non
     """Tell this process and the others what a committed transition means for them."""
     core.hub.grew((key,))
     core.notifier.say(LOG_CHANNEL, (run_item(key),))
+    announce_moved(core, (key,))
     if transition.state.status.terminal:
         core.router.heard_here(ENDED_CHANNEL, [run_item(key)])
     if transition.queue is QueueOp.ENQUEUE:
@@ -248,6 +250,13 @@ def announce(core: Core, key: RunKey, transition: Transition, route: str) -> Non
         get_logger().info(LogLine.RUN_CANCELLING, run_id=key.run_id)
         core.router.heard_here(CANCEL_CHANNEL, [run_item(key)])
         core.notifier.say(CANCEL_CHANNEL, (run_item(key),))
+
+
+def announce_moved(core: Core, keys: Iterable[RunKey]) -> None:
+    """Tell those who watch a project of runs that were made or moved on, here and elsewhere."""
+    items = list(map(run_item, keys))
+    core.router.heard_here(RUNS_CHANNEL, items)
+    core.notifier.say(RUNS_CHANNEL, items)
 
 
 def announce_queued(core: Core, route: str) -> None:

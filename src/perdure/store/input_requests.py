@@ -52,6 +52,15 @@ async def list_page(
     return [_request(row) for row in rows]
 
 
+async def list_open(
+    database: Database, project_id: ProjectId, now: datetime, *, before: tuple[datetime, UUID] | None, limit: int
+) -> list[InputRequest]:
+    """At most `limit` of a project's open input requests, newest first, after the keyset cursor `before`."""
+    created_at, last = before if before is not None else (None, None)
+    rows = await database.fetch(_SQL["list_open_input_requests"], project_id, now, created_at, last, limit)
+    return [_request(row) for row in rows]
+
+
 async def of_run(database: Database, key: RunKey) -> list[InputRequest]:
     """All input requests of a run, oldest first."""
     rows = await database.fetch(_SQL["input_requests_of_run"], key.project_id, key.run_id)

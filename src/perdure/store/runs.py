@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import msgspec
@@ -137,6 +137,14 @@ async def list_children_of_conversation(
         _SQL["list_children_of_conversation"], project_id, conversation_id, created_at, run_id, limit
     )
     return [run_of(row) for row in rows]
+
+
+async def count_over_time(
+    database: Database, project_id: ProjectId, since: datetime, until: datetime, interval: timedelta, viewer: Viewer
+) -> list[tuple[datetime, Status, int]]:
+    """(start of an interval, status, runs made in it) for what there is from `since` to before `until`."""
+    rows = await database.fetch(_SQL["count_runs_over_time"], project_id, since, until, interval, private_to(viewer))
+    return [(row["since"], Status(row["status"]), row["runs"]) for row in rows]
 
 
 async def count_live(database: Database) -> dict[str, int]:

@@ -13,7 +13,7 @@ from perdure.domain.input_request import InputStatus
 from perdure.domain.principal import Scope
 from perdure.http.context import core_of
 from perdure.http.deps import principal_of
-from perdure.http.json_schema import choice, integer, text, uuid
+from perdure.http.json_schema import JsonSchema, choice, integer, text, uuid
 from perdure.http.operations import Answer, Body, Operation, json_answer, query
 from perdure.http.requests import integer_query, read_as, read_body, read_checked, text_query
 from perdure.http.runs.conversation_routes import conversation_place
@@ -33,7 +33,7 @@ from perdure.http.runs.input_request_schemas import (
     input_request_schema,
     respond_schema,
 )
-from perdure.services import input_requests
+from perdure.services import input_requests, scoping
 
 _PATH: Final = "/conversations/{conversation_id}/input-requests"
 _ONE: Final = _PATH + "/{input_request_id}"
@@ -64,6 +64,18 @@ async def list_input_requests(request: Request) -> Response:
         before=None if cursor is None else keyset(cursor),
         limit=limit,
     )
+    return json_answer(input_request_page(found, limit, cursor))
+
+
+async def list_open_input_requests(request: Request) -> Response:
+    """GET /projects/{ref}/input-requests."""
+    core = core_of(request)
+    principal = await principal_of(request, Scope.RUNS_READ)
+    project = await scoping.project_by_ref(core, principal, request.path_params["ref"])
+    cursor = text_query(request, "cursor")
+    limit = integer_query(request, "limit", _DEFAULT_PAGE, 1, input_requests.MAX_PAGE)
+    before = None if cursor is None else keyset(cursor)
+    found = await input_requests.list_open(core, project.id, before=before, limit=limit)
     return json_answer(input_request_page(found, limit, cursor))
 
 
@@ -106,6 +118,17 @@ def _status(request: Request) -> InputStatus | None:
     return InputStatus(value)
 
 
+def _page_parameters() -> tuple[JsonSchema, ...]:
+    return (
+        query("cursor", text(1), "The `page_info.next` of the page before."),
+        query(
+            "limit",
+            {**integer(1), "maximum": input_requests.MAX_PAGE, "default": _DEFAULT_PAGE},
+            "How many input requests.",
+        ),
+    )
+
+
 CREATE: Final = Operation(
     method="POST",
     path=_PATH,
@@ -131,15 +154,7 @@ LIST: Final = Operation(
     summary="List the input requests of a conversation",
     description="Newest first.",
     scope=Scope.RUNS_READ,
-    parameters=(
-        query("status", choice(*InputStatus), "Only those with this status."),
-        query("cursor", text(1), "The `page_info.next` of the page before."),
-        query(
-            "limit",
-            {**integer(1), "maximum": input_requests.MAX_PAGE, "default": _DEFAULT_PAGE},
-            "How many input requests.",
-        ),
-    ),
+    parameters=(query("status", choice(*InputStatus), "Only those with this status."), *_page_parameters()),
     answers={200: Answer("A page of input requests.", input_request_page_schema())},
 )
 
@@ -184,4 +199,17 @@ CANCEL: Final = Operation(
     problems=(404, 409),
 )
 
-OPERATIONS: Final = (GET, CREATE, LIST, RESPONSES, CANCEL)
+LIST_OPEN: Final = Operation(
+    method="GET",
+    path="/projects/{ref}/input-requests",
+    handler=list_open_input_requests,
+    tag=_TAG,
+    summary="List the open input requests of a project",
+    description="What the project's runs ask and nobody has answered yet, newest first.",
+    scope=Scope.RUNS_READ,
+    parameters=_page_parameters(),
+    path_schemas={"ref": text(1)},
+    answers={200: Answer("A page of input requests.", input_request_page_schema())},
+)
+
+OPERATIONS: Final = (GET, CREATE, LIST, RESPONSES, CANCEL, LIST_OPEN)

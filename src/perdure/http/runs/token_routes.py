@@ -16,13 +16,14 @@ from perdure.domain.errors import InvalidRequest, NotAuthenticated
 from perdure.domain.json_text import decode
 from perdure.domain.principal import Scope
 from perdure.http.context import core_of
+from perdure.http.deps import principal_of
 from perdure.http.errors import problem_of, problem_response
-from perdure.http.json_schema import array, choice, integer, members, nullable, text
+from perdure.http.json_schema import array, choice, integer, members, nullable, text, uuid
 from perdure.http.operations import Answer, Body, Operation, json_answer
 from perdure.http.requests import read_body, run_id
 from perdure.http.runs.routes import key_of
 from perdure.http.schema_check import SchemaCheck
-from perdure.services import issued_tokens
+from perdure.services import issued_tokens, projects
 
 _MAX_BODY: Final = 16 * 1024
 _SECRET_ANSWER: Final = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
@@ -134,6 +135,19 @@ def _basic(request: Request) -> tuple[str, str]:
     return unquote_plus(name), unquote_plus(secret)
 
 
+async def read_principal(request: Request) -> Response:
+    """GET /auth/me: who the key or token says that its holder is."""
+    principal = await principal_of(request, Scope.RUNS_READ)
+    project = await projects.get(core_of(request), str(principal.project_id))
+    return json_answer(
+        {
+            "subject": principal.subject,
+            "project": {"id": project.id, "slug": project.slug, "name": project.name},
+            "scopes": sorted(principal.scopes),
+        }
+    )
+
+
 async def published_signing_keys(request: Request) -> Response:
     """GET /.well-known/jwks.json."""
     answer = json_answer(await issued_tokens.published_keys(core_of(request)))
@@ -220,4 +234,27 @@ SIGNING_KEYS: Final = Operation(
     problems=(),
 )
 
-TOKEN_OPERATIONS: Final = (EVENT_WRITER_TOKEN, ACCESS_TOKEN, SIGNING_KEYS)
+PRINCIPAL: Final = Operation(
+    method="GET",
+    path="/auth/me",
+    handler=read_principal,
+    tag=_TAG,
+    summary="Read what the key or token of the request proves",
+    scope=Scope.RUNS_READ,
+    answers={
+        200: Answer(
+            "Who calls, in which project, and what it may do.",
+            members(
+                {
+                    "subject": text(),
+                    "project": members({"id": uuid(), "slug": text(), "name": text()}, required=("id", "slug", "name")),
+                    "scopes": array(choice(*Scope)),
+                },
+                required=("subject", "project", "scopes"),
+            ),
+        )
+    },
+    problems=(),
+)
+
+TOKEN_OPERATIONS: Final = (EVENT_WRITER_TOKEN, ACCESS_TOKEN, SIGNING_KEYS, PRINCIPAL)

@@ -33,6 +33,16 @@ WHERE project_id = $1 AND conversation_id = $2 AND ($3::text IS NULL OR status =
 ORDER BY created_at DESC, id DESC
 LIMIT $6;
 
+-- name: list_open_input_requests
+-- A page of the input requests of a project that are still open at a time, newest first, after a keyset cursor.
+SELECT project_id, conversation_id, id, run_id, tool_call_id, status, requested_responder_type, title, description, fields, metadata,
+       created_at, expires_at, settled_at, response_id, response_actor_id, response_values
+FROM input_requests
+WHERE project_id = $1 AND status = 'open' AND (expires_at IS NULL OR expires_at > $2)
+  AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4::uuid))
+ORDER BY created_at DESC, id DESC
+LIMIT $5;
+
 -- name: input_requests_of_run
 -- All input requests of a run, oldest first.
 SELECT project_id, conversation_id, id, run_id, tool_call_id, status, requested_responder_type, title, description, fields, metadata,

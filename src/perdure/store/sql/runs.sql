@@ -89,6 +89,15 @@ WHERE p.project_id = $1 AND p.conversation_id = $2 AND w.conversation_id IS NOT 
 ORDER BY w.created_at DESC, w.run_id DESC
 LIMIT $5;
 
+-- name: count_runs_over_time
+-- How many runs were made in each interval of a stretch of time, by the status that they have now; $5: as in list_runs.
+SELECT date_bin($4::interval, created_at, $2) AS since, status, count(*) AS runs
+FROM runs
+WHERE project_id = $1 AND created_at >= $2 AND created_at < $3
+  AND ($5::text IS NULL OR visibility = 'project' OR created_by = $5)
+GROUP BY 1, 2
+ORDER BY 1, 2;
+
 -- name: count_live_runs
 -- System: live runs by status.
 SELECT status, count(*) AS runs FROM runs WHERE status IN ('pending', 'running', 'waiting') GROUP BY status;
