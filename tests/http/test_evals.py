@@ -7,8 +7,15 @@ from typing import Any
 
 import pytest
 
+from perdure import App
+from perdure.agents import WorkflowContext
+from perdure.domain.catalog import Published
+from perdure.domain.run import Kind
 from perdure.execution import eval_report
-from tests.http.eval_examples import Double, evals
+from perdure.execution.inputs import published
+from perdure.services import catalog
+from tests.http.eval_examples import Double, dataset, evals
+from tests.http.runs_app import PROJECT, Api
 from tests.http.tasks_at_work import app_at_work
 
 
@@ -73,12 +80,65 @@ async def test_a_recorded_case_is_not_run_again(database: str, tmp_path: Path) -
         ({"max_concurrency": 0}, "INVALID_CONFIG"),
         ({"max_concurrency": "x"}, "INVALID_CONFIG"),
         ({"cases": ["nobody"]}, "INVALID_CONFIG"),
+        ({"samples": 3}, "INVALID_CONFIG"),
     ],
 )
 async def test_what_cannot_be_evaluated(database: str, tmp_path: Path, config: dict[str, Any], code: str) -> None:
     async with app_at_work(database, tmp_path, evals(Double([]))) as tasks:
+        # As a worker says it that publishes no schemas: the server lets all pass.
+        await catalog.publish(tasks.api.core, [Published(Kind.EVAL, "double")])
         run = await tasks.ended(await tasks.start("double", kind="eval", config=config))
         assert (run["status"], run["error"]["code"]) == ("failed", code)
+
+
+@pytest.mark.parametrize(
+    ("request_body", "pointer"),
+    [
+        ({"config": {"max_concurrency": 0}}, "/request/config/max_concurrency"),
+        ({"config": {"max_concurrency": "x"}}, "/request/config/max_concurrency"),
+        ({"config": {"baseline_run_id": ""}}, "/request/config/baseline_run_id"),
+        ({"config": {"cases": "short"}}, "/request/config/cases"),
+        ({"config": {"cases": ["nobody"]}}, "/request/config/cases"),
+        ({"config": {"samples": 3}}, "/request/config"),
+        ({"input": {"model": "small"}}, "/request/input"),
+    ],
+)
+async def test_what_an_eval_does_not_take_is_refused(at_work: Api, request_body: dict[str, Any], pointer: str) -> None:
+    app = App()
+    app.eval("double", Double([]).answer, dataset=dataset())
+    await catalog.publish(at_work.core, published(app))
+    owner = {"kind": "project", "id": str(PROJECT)}
+    body = {"kind": "eval", "owner": owner, "request": {"target": "eval:double", **request_body}}
+    assert (await at_work.problem("POST", "/runs", 400, json=body))["pointer"] == pointer
+    assert (await at_work.json("GET", "/runs"))["data"] == []
+
+
+async def test_the_catalogue_names_the_cases_of_a_dataset_that_is_there(at_work: Api) -> None:
+    app = App()
+    app.eval("there", Double([]).answer, dataset=dataset())
+    app.eval("made", Double([]).answer, dataset=dataset)
+    await catalog.publish(at_work.core, published(app))
+    entries = {entry["name"]: entry for entry in (await at_work.json("GET", "/catalog"))["data"]}
+
+    def items(name: str) -> Any:
+        assert entries[name]["input_schema"]["properties"].keys() == {"baseline_run_id", "max_concurrency", "cases"}
+        return entries[name]["input_schema"]["properties"]["cases"]["anyOf"][0]["items"]
+
+    assert (items("there"), items("made")) == ({"enum": ["short", "Case 2", "raises"]}, {"type": "string"})
+
+
+async def test_a_workflow_configures_the_eval_that_it_starts(database: str, tmp_path: Path) -> None:
+    double = Double([])
+    app = evals(double)
+
+    @app.workflow("judge")
+    async def judge(ctx: WorkflowContext) -> int:
+        report = await ctx.run_child("eval:double", {"cases": ["Case 2"]})
+        return len(report["cases"])
+
+    async with app_at_work(database, tmp_path, app) as tasks:
+        run = await tasks.ended(await tasks.start("judge", kind="workflow", workflow_id="judge"))
+        assert (run["status"], run["output"], double.calls) == ("completed", 1, ["b"])
 
 
 async def test_some_cases_only(database: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The input of a workflow or task: what its function's signature says, as a JSON Schema and as arguments.
+"""What workers publish: the input of workflows and tasks as their functions' signatures say, and the config of evals.
 
 The first parameter is the context. A single further one that is a model, a dataclass, a mapping or not annotated gets
 the whole input object; otherwise each parameter is a member of it.
@@ -19,7 +19,16 @@ from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, Vali
 from pydantic.errors import PydanticSchemaGenerationError
 
 from perdure.domain.catalog import Published
-from perdure.execution.definitions import Definition, Function, TaskDefinition, WorkflowDefinition, kind_of
+from perdure.execution.definitions import (
+    AgentDefinition,
+    Definition,
+    EvalDefinition,
+    Function,
+    TaskDefinition,
+    WorkflowDefinition,
+    kind_of,
+)
+from perdure.execution.eval_config import config_schema
 from perdure.execution.log import RunFailed
 from perdure.execution.registry import App
 
@@ -82,10 +91,18 @@ def published(app: App) -> tuple[Published, ...]:
 
 
 def _schema_of(definition: Definition) -> str | None:
-    if not isinstance(definition, WorkflowDefinition | TaskDefinition) or definition.function is None:
-        return None
-    schema = input_shape(definition.function).schema()
+    schema = _input_schema(definition)
     return None if schema is None else msgspec.json.encode(schema).decode()
+
+
+def _input_schema(definition: Definition) -> dict[str, Any] | None:
+    match definition:
+        case AgentDefinition():
+            return None
+        case EvalDefinition():
+            return config_schema(definition.dataset)
+        case WorkflowDefinition() | TaskDefinition():
+            return None if definition.function is None else input_shape(definition.function).schema()
 
 
 def _model(function: Function, parameters: list[inspect.Parameter], hints: Mapping[str, Any]) -> type[BaseModel]:

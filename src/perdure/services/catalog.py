@@ -35,21 +35,23 @@ async def has_agent(core: Core, name: str) -> bool:
     return True
 
 
-async def check(core: Core, kind: Kind, name: str, given: object, place: str) -> None:
-    """Raises TargetNotFound for what nobody serves or served, and InvalidRequest for an input that it does not take.
+async def check(core: Core, kind: Kind, name: str, given: object, place: str) -> bool:
+    """Whether it is known what it takes; otherwise any input may be right.
 
-    `place`: the JSON pointer of the input in the request.
+    `place`: the JSON pointer of the input in the request. Raises TargetNotFound for what nobody serves or served, and
+    InvalidRequest for an input that it does not take.
     """
     published = await _published(core, kind, name)
     if published is None:
         known = ", ".join(sorted(await _names(core, kind))) or "none: start a worker that serves one"
         raise TargetNotFound(f"No worker serves a {kind} {name!r}. Known {kind}s: {known}.")
     if published.input_schema is None:
-        return
+        return False
     schema = msgspec.json.decode(published.input_schema)
     error = next(iter(validator_for(schema, validate_formats=True).iter_errors(given)), None)
     if error is not None:
         raise _unfit(error, place)
+    return True
 
 
 async def publish(core: Core, published: Sequence[Published]) -> None:

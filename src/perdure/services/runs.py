@@ -189,11 +189,14 @@ async def _check_served(core: Core, project_id: ProjectId, request: RunRequest) 
 async def _check_target(core: Core, request: RunRequest) -> None:
     """Raises TargetNotFound for what nobody serves, and InvalidRequest for an input that it does not take."""
     name = served_name(request.kind, request.agent_id, request.target)
+    given = {} if request.input is None else msgspec.json.decode(request.input)
     if request.kind is Kind.WORKFLOW:
-        given = {} if request.input is None else msgspec.json.decode(request.input)
         await catalog.check(core, request.kind, name, given, "/request/input")
-    else:
-        await catalog.check(core, request.kind, name, request.spec.config or {}, "/request/config")
+        return
+    known = await catalog.check(core, request.kind, name, request.spec.config or {}, "/request/config")
+    if known and given and request.kind is Kind.EVAL:
+        place = "/request/input"
+        raise InvalidRequest(f"`{place}` must be empty: what an eval takes is `config`.", pointer=place)
 
 
 def new_run(core: Core, project_id: ProjectId, request: RunRequest) -> NewRun:

@@ -43,7 +43,7 @@ async def start_child(core: Core, parent: Run, wanted: ChildRequest) -> RunId:
     if word not in tuple(Kind) or not name:
         raise InvalidRequest(f"{wanted.target!r} is no target: write agent:<name>, workflow:…, task:… or eval:….")
     kind = Kind(word)
-    is_task = kind is Kind.TASK
+    configured = kind in (Kind.TASK, Kind.EVAL)
     request = RunRequest(
         kind=kind,
         owner_kind="project",
@@ -58,9 +58,9 @@ async def start_child(core: Core, parent: Run, wanted: ChildRequest) -> RunId:
             workflow_id=name if kind is Kind.WORKFLOW else None,
             timeout_seconds=wanted.timeout_seconds,
             backoff_limit=wanted.backoff_limit,
-            config=msgspec.json.decode(wanted.input) if is_task and wanted.input is not None else None,
+            config=msgspec.json.decode(wanted.input) if configured and wanted.input is not None else None,
         ),
-        input=None if is_task else wanted.input,
+        input=None if configured else wanted.input,
         created_by=parent.created_by,
         about=About(visibility=parent.about.visibility),
     )

@@ -11,6 +11,7 @@ from ag_ui.core import CustomEvent
 from pydantic_core import from_json, to_json
 
 from perdure.execution.definitions import EvalDefinition
+from perdure.execution.eval_config import INVALID_CONFIG, case_names, read_config
 from perdure.execution.eval_report import REPORTS_FOLDER, case_of, compared, report_of
 from perdure.execution.log import Completed, Outcome, RunContext, RunFailed
 
@@ -20,16 +21,7 @@ if TYPE_CHECKING:
 CASE: Final = "perdure.eval.case"
 """Name of the event with which a case is done: {case, done, total, passed, error, assertions, scores, labels}."""
 
-DEFAULT_CONCURRENCY: Final = 4
 MAX_OUTPUT_BYTES: Final = 1024 * 1024
-
-
-class _Config(msgspec.Struct, frozen=True):
-    """What a run's `config` may say. `cases`: only those of these names."""
-
-    baseline_run_id: str | None = None
-    max_concurrency: int = DEFAULT_CONCURRENCY
-    cases: tuple[str, ...] | None = None
 
 
 async def run_eval(definition: EvalDefinition, run: RunContext) -> Outcome:
@@ -37,13 +29,13 @@ async def run_eval(definition: EvalDefinition, run: RunContext) -> Outcome:
 
     Raises RunFailed.
     """
-    config = _config(run)
+    config = read_config(run.spec.config)
     baseline = await _baseline(run, config.baseline_run_id)
     dataset = _dataset(definition)
-    named = [(case.name or f"Case {number}", case) for number, case in enumerate(dataset.cases, 1)]
+    named = list(zip(case_names(dataset.cases), dataset.cases, strict=True))
     chosen = [(name, case) for name, case in named if config.cases is None or name in config.cases]
     if config.cases is not None and len(chosen) < len(set(config.cases)):
-        raise RunFailed("config.cases names a case that the dataset does not have.", "INVALID_CONFIG")
+        raise RunFailed("config.cases names a case that the dataset does not have.", INVALID_CONFIG)
     cases = await _Evaluation(definition, dataset, run, len(chosen)).all(chosen, config.max_concurrency)
     report = report_of(definition.name, run.run_id, dataset.name, cases)
     if baseline is not None:
@@ -54,16 +46,6 @@ async def run_eval(definition: EvalDefinition, run: RunContext) -> Outcome:
     if len(whole) > MAX_OUTPUT_BYTES:
         report = {**report, "cases": None, "report": path}
     return Completed(report)
-
-
-def _config(run: RunContext) -> _Config:
-    try:
-        config = msgspec.convert(run.spec.config or {}, _Config)
-    except msgspec.ValidationError as error:
-        raise RunFailed(f"The eval's config does not fit: {error}", "INVALID_CONFIG") from error
-    if config.max_concurrency < 1:
-        raise RunFailed("config.max_concurrency must be at least 1.", "INVALID_CONFIG")
-    return config
 
 
 async def _baseline(run: RunContext, run_id: str | None) -> dict[str, Any] | None:
