@@ -169,13 +169,15 @@ async def test_several_approvals_are_told_apart(terminal: Terminal, at_work: Api
 
 async def test_resume_with_a_result(terminal: Terminal, at_work: Api, tmp_path: Path) -> None:
     await start(at_work, "r-1")
-    await ask(at_work, "r-1", PendingCall("c1", "ask"), PendingCall("c2", "ask"), PendingCall("c3", "ask"))
+    await ask(at_work, "r-1", *(PendingCall(f"c{number}", "ask") for number in range(1, 5)))
     (tmp_path / "result.json").write_text('{"n": 2}')
     assert (await terminal.run("runs", "resume", "r-1", "c1", "plain text")).code == 0
     assert (await terminal.run("runs", "resume", "r-1", "c2", "--file", str(tmp_path / "result.json"))).code == 0
     assert (await terminal.run("runs", "resume", "r-1", "c3", "it broke", "--error", "--json")).json["accepted"]
+    assert (await terminal.run("runs", "resume", "r-1", "c4", "--file", "-", stdin="typed")).code == 0
     rows = await run_events.read(at_work.core.database, key("r-1"), 0)
     lines = [line for row in rows for line in row.lines() if "TOOL_CALL_RESULT" in line]
+    assert '"content":"typed"' in lines[3]
     assert ['"content":"plain text"' in lines[0], '{\\"n\\":2}' in lines[1], '"isError":true' in lines[2]] == [True] * 3
     neither = await terminal.run("runs", "resume", "r-1", "c1")
     assert (neither.code, "either as RESULT or as --file" in neither.err) == (1, True)

@@ -1,23 +1,27 @@
-"""The SDK's calls for conversations, forms, schedules and external workers; and the examples of docs/sdk.md."""
+"""The SDK's calls for all but single runs of agents; and the examples of docs/sdk.md."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from perdure.client import ApiError, Client, RetryPolicy
+from perdure.domain.catalog import Published
+from perdure.domain.run import Kind
 from perdure.execution.demo import demo_app
 from perdure.execution.engines.postgres import PostgresEngine
 from perdure.execution.executor import Executor
 from perdure.execution.hands import WorkerOptions
 from perdure.execution.kinds.resolve import Resolver
-from perdure.services import lifecycle
+from perdure.services import catalog, lifecycle
 from perdure.telemetry import Tracing
 from tests.http.runs_app import ADMIN_KEY, PROJECT, Api, served
 from tests.http.test_input_requests import form
@@ -27,7 +31,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "sdk.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 QUICK = RetryPolicy(first_delay=0.01, longest_delay=0.05)
 
-Main = Callable[[str, str], Awaitable[str]]
+Main = Callable[[str, str], Awaitable[Any]]
 
 
 @pytest.fixture
@@ -130,6 +134,55 @@ async def test_schedules(client: Client) -> None:
     await client.schedules.delete(made.id)
 
 
+async def test_batches(at_work: Api, client: Client) -> None:
+    requests = [{"target": "task:t", "config": {"number": number}} for number in range(3)]
+    made = await client.batches.create(requests, batch_id=str(uuid4()))
+    batch = made.batch
+    assert (made.duplicate, batch.status, batch.total, batch.done, len(made.run_ids)) == (False, "pending", 3, False, 3)
+    again = await client.batches.create(requests, batch_id=batch.batch_id)
+    assert (again.duplicate, again.run_ids) == (True, made.run_ids)
+    with pytest.raises(ApiError) as reused:
+        await client.batches.create(requests[:1], batch_id=batch.batch_id)
+    assert reused.value.code == "idempotency_key_reused"
+    with pytest.raises(TimeoutError, match="3 runs of batch"):
+        await client.batches.wait(batch.batch_id, timeout=0.1)
+    waiting = asyncio.create_task(client.batches.wait(batch.batch_id, timeout=WAIT_SECONDS))
+    cancelled = await client.batches.cancel(batch.batch_id)
+    assert (cancelled.cancelled, cancelled.batch.cancelled_at) == (True, (await waiting).cancelled_at)
+    assert (await waiting).counts["cancelled"] == (await waiting).ended == 3
+    assert not (await client.batches.get(batch.batch_id)).counts["pending"]
+
+
+async def test_a_batch_in_another_project(client: Client) -> None:
+    other = await client.projects.create("other")
+    made = await client.batches.create([{"target": "task:t"}], project_id=other.id)
+    assert (await client.batches.get(made.batch.batch_id)).total == 1
+    assert (await client.batches.cancel(made.batch.batch_id)).batch.status == "cancelled"
+    assert (await client.runs.get(made.run_ids[0])).project_id == other.id
+
+
+async def test_what_is_served_is_started_by_its_target(at_work: Api, client: Client) -> None:
+    schema = {"type": "object", "required": ["sku"], "properties": {"sku": {"type": "string"}}}
+    said = Published(Kind.WORKFLOW, "flow", "Flows.", "7", json.dumps(schema))
+    await catalog.publish(at_work.core, [said])
+    entries = {entry.target: entry for entry in await client.catalog.list()}
+    found = entries["workflow:flow"]
+    assert (found.description, found.version, found.input_schema) == ("Flows.", "7", schema)
+    assert "worker-1" in [worker.id for worker in found.workers]
+    assert entries["agent:echo"].input_schema is None
+    with pytest.raises(ApiError) as unfit:
+        await client.runs.start("workflow:flow")
+    assert (unfit.value.code, unfit.value.problem["pointer"]) == ("invalid_request", "/request/input")
+    flow = await client.runs.start("workflow:flow", {"sku": "a"}, public_id="mine")
+    assert (flow.run.run_id, flow.run.workflow_id, flow.run.input) == ("mine", "flow", {"sku": "a"})
+    task = await client.runs.start("task:t", {"to": "Ada"}, timeout_seconds=5, name="one")
+    assert (task.run.config, task.run.timeout_seconds) == ({"to": "Ada"}, 5)
+    assert (await client.runs.start("eval:smoke")).run.target == "eval:smoke"
+    for wrong in ("agent:echo", "t", "task:"):
+        with pytest.raises(ValueError, match="is no target"):
+            await client.runs.start(wrong)
+
+
 async def test_a_worker_claims_renews_and_hears_of_a_cancel(client: Client) -> None:
     worker = await client.workers.register("shouting", "one")
     await worker.heartbeat()
@@ -168,14 +221,19 @@ async def test_the_example_of_a_conversation(url: str) -> None:
     assert await example(0)(url, ADMIN_KEY) == "two lamps"
 
 
+async def test_the_example_of_a_batch(url: str) -> None:
+    counts = await example(1)(url, ADMIN_KEY)
+    assert counts == {**dict.fromkeys(counts, 0), "cancelled": 3}
+
+
 async def test_the_example_of_a_schedule(url: str, client: Client) -> None:
-    run_id = await example(1)(url, ADMIN_KEY)
+    run_id = await example(2)(url, ADMIN_KEY)
     assert (await client.runs.get(run_id)).agent_id == "echo"
 
 
 async def test_the_example_of_a_worker(url: str, client: Client) -> None:
     run_id, conversation = await asked(client, "shouting", "hello there")
     async with asyncio.timeout(WAIT_SECONDS):
-        assert await example(2)(url, ADMIN_KEY) == run_id
+        assert await example(3)(url, ADMIN_KEY) == run_id
     assert (await client.conversations.messages(conversation)).data[-1].text == "HELLO THERE"
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4

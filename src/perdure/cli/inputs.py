@@ -29,9 +29,11 @@ def read_text(path: Path) -> str:
         fail(f"Cannot read {path}: {error}.")
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """A file's JSON object. Ends the command where it holds something else."""
+def object_of(text: str) -> dict[str, Any]:
+    """A JSON object, from itself or from the file of that name (`-`: standard input). Ends the command where there is
+    none."""
+    literal = text.lstrip().startswith("{")
     try:
-        return msgspec.json.decode(read_text(path), type=dict[str, Any])
+        return msgspec.json.decode(text if literal else read_text(Path(text)), type=dict[str, Any])
     except msgspec.DecodeError as error:
-        fail(f"{path} does not hold a JSON object: {error}.")
+        fail(f"{'This' if literal else text} does not hold a JSON object: {error}.")

@@ -10,7 +10,21 @@ from typing import Annotated
 
 import typer
 
-from perdure.cli import agents, conversations, database, doctor, forms, keys, process, projects, runs, schedules, steer
+from perdure.cli import (
+    agents,
+    batches,
+    catalog,
+    conversations,
+    database,
+    doctor,
+    forms,
+    keys,
+    process,
+    projects,
+    runs,
+    schedules,
+    steer,
+)
 from perdure.cli.access import DEFAULT_DATA_DIR, DEFAULT_URL, Access
 from perdure.cli.options import Json
 
@@ -63,6 +77,8 @@ app.command("worker")(process.worker)
 app.add_typer(database.app)
 runs.app.add_typer(steer.app)
 app.add_typer(runs.app)
+app.add_typer(batches.app)
+app.command("catalog")(catalog.catalog)
 app.add_typer(conversations.app)
 app.add_typer(forms.app)
 app.add_typer(schedules.app)

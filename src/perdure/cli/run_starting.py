@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,22 @@ import typer
 
 from perdure.cli.exits import ExitCode
 from perdure.cli.follow import View, show_run
-from perdure.cli.inputs import read_object, read_text
+from perdure.cli.inputs import object_of, read_text
 from perdure.cli.output import fail, note, write_json, write_json_line, write_line
 from perdure.cli.remote import ask
 from perdure.client import Client, CreatedRun
+from perdure.domain.run import Kind
+
+Start = Callable[[Client], Awaitable[CreatedRun]]
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The run to start, as it was said."""
 
-    agent: str
+    target: str
     prompt: str | None
-    input_file: Path | None
+    given: str | None
     conversation: str | None
     public_id: str | None
     project: str | None
@@ -30,11 +34,11 @@ class Wanted:
 
 def create(context: typer.Context, wanted: Wanted, *, follow: bool, wait: bool, as_json: bool) -> None:
     """Start it; with `follow` show it, too."""
-    more = read_object(wanted.input_file) if wanted.input_file is not None else {}
-    messages = _messages(wanted.prompt, more)
+    given = object_of(wanted.given) if wanted.given is not None else {}
+    start = _agent(wanted, given) if _kind(wanted.target) == "agent" else _job(wanted, given)
 
     async def work(client: Client) -> ExitCode:
-        created = await _create(client, wanted, messages, more)
+        created = await start(client)
         _tell(created, follow=follow, as_json=as_json)
         if not follow:
             return ExitCode.DONE
@@ -43,27 +47,57 @@ def create(context: typer.Context, wanted: Wanted, *, follow: bool, wait: bool, 
     raise typer.Exit(ask(context, work))
 
 
-async def _create(client: Client, wanted: Wanted, messages: list[Any], more: dict[str, Any]) -> CreatedRun:
-    project_id = (await client.projects.get(wanted.project)).id if wanted.project is not None else None
-    return await client.runs.create(
-        wanted.agent,
-        messages,
-        project_id=project_id,
-        conversation=wanted.conversation,
-        public_id=wanted.public_id,
-        input=more,
-    )
+def _kind(target: str) -> str:
+    """The kind that a target names; a name without one is an agent's."""
+    kind, colon, _ = target.partition(":")
+    return kind if colon and kind in tuple(Kind) else Kind.AGENT
+
+
+def _agent(wanted: Wanted, more: dict[str, Any]) -> Start:
+    messages = _messages(wanted.prompt, more)
+
+    async def start(client: Client) -> CreatedRun:
+        return await client.runs.create(
+            wanted.target.removeprefix("agent:"),
+            messages,
+            project_id=await _project_id(client, wanted.project),
+            conversation=wanted.conversation,
+            public_id=wanted.public_id,
+            input=more,
+        )
+
+    return start
+
+
+def _job(wanted: Wanted, given: dict[str, Any]) -> Start:
+    """A workflow, a task or an eval."""
+    if wanted.prompt is not None or wanted.conversation is not None:
+        fail("Only agents have a PROMPT and a --conversation: say --input '{…}'.")
+
+    async def start(client: Client) -> CreatedRun:
+        return await client.runs.start(
+            wanted.target,
+            given,
+            project_id=await _project_id(client, wanted.project),
+            public_id=wanted.public_id,
+        )
+
+    return start
+
+
+async def _project_id(client: Client, ref: str | None) -> str | None:
+    return None if ref is None else (await client.projects.get(ref)).id
 
 
 def _messages(prompt: str | None, more: dict[str, Any]) -> list[Any]:
-    """The file's messages, then the prompt."""
+    """The input's messages, then the prompt."""
     given = more.pop("messages", [])
     if not isinstance(given, list):
-        fail("`messages` of the input file must be a list.")
+        fail("`messages` of the input must be a list.")
     if prompt == "-":
         prompt = read_text(Path("-"))
     if prompt is None and not given:
-        fail("Say something: a PROMPT, or `messages` in the --input file.")
+        fail("Say something: a PROMPT, or `messages` in the --input.")
     return [*given, *([] if prompt is None else [{"role": "user", "content": prompt}])]
 
 

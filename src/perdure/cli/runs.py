@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,21 +22,26 @@ app = typer.Typer(name="runs", no_args_is_help=True, help="Start, watch and stee
 @app.command("create")
 def create(
     context: typer.Context,
-    agent: Annotated[str, typer.Argument(help="The agent's name.", show_default=False)],
-    prompt: Annotated[str | None, typer.Argument(help="What the user says; `-` reads it from standard input.")] = None,
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="An agent's name, or `agent:`, `workflow:`, `task:` or `eval:` and a name.", show_default=False
+        ),
+    ],
+    prompt: Annotated[
+        str | None, typer.Argument(help="What the user says to an agent; `-` reads it from standard input.")
+    ] = None,
     follow: Follow = False,
     wait: Wait = False,
     conversation: Annotated[
         str | None, typer.Option(help="`new`, or the id of a conversation that the run belongs to.")
     ] = None,
-    input_file: Annotated[
-        Path | None,
+    given: Annotated[
+        str | None,
         typer.Option(
             "--input",
-            exists=True,
-            dir_okay=False,
-            allow_dash=True,
-            help="JSON file with more of the request's input: messages, tools, model, runtime_overrides …",
+            help="A JSON object, or the file that holds it (`-`: standard input): a workflow's input, a task's or an "
+            "eval's config, and for an agent more of its input: messages, tools, model, runtime_overrides …",
         ),
     ] = None,
     public_id: Annotated[
@@ -46,8 +50,8 @@ def create(
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Start a run of an agent."""
-    wanted = run_starting.Wanted(agent, prompt, input_file, conversation, public_id, project)
+    """Start a run of an agent, a workflow, a task or an eval. `perdure catalog` lists them."""
+    wanted = run_starting.Wanted(target, prompt, given, conversation, public_id, project)
     run_starting.create(context, wanted, follow=follow, wait=wait, as_json=as_json)
 
 

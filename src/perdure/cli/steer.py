@@ -88,9 +88,7 @@ def resume(
     result: Annotated[str | None, typer.Argument(help="JSON, or text.")] = None,
     result_file: Annotated[
         Path | None,
-        typer.Option(
-            "--file", exists=True, dir_okay=False, allow_dash=True, help="File with the result (JSON or text)."
-        ),
+        typer.Option("--file", help="File with the result (JSON or text); `-`: standard input."),
     ] = None,
     is_error: Annotated[bool, typer.Option("--error", help="The result says why the call failed.")] = False,
     follow: Follow = False,

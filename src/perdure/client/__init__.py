@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from perdure.client.batches import Batch, CancelledBatch, CreatedBatch
+from perdure.client.catalog import CatalogEntry, ServingWorker
 from perdure.client.client import DEFAULT_URL, Client
 from perdure.client.conversation_models import (
     Conversation,
@@ -43,7 +45,10 @@ __all__ = [
     "Accepted",
     "ApiError",
     "Appended",
+    "Batch",
+    "CancelledBatch",
     "CancelledRun",
+    "CatalogEntry",
     "ClaimedRun",
     "Client",
     "ClientError",
@@ -51,6 +56,7 @@ __all__ = [
     "Conversation",
     "ConversationMessage",
     "ConversationRun",
+    "CreatedBatch",
     "CreatedRun",
     "Event",
     "HeldRun",
@@ -70,6 +76,7 @@ __all__ = [
     "RunError",
     "RunStatus",
     "Schedule",
+    "ServingWorker",
     "Snapshot",
     "SnapshotEvent",
     "TriggeredRun",

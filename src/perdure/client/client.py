@@ -7,6 +7,8 @@ from typing import Final, Self
 
 import httpx
 
+from perdure.client.batches import Batches
+from perdure.client.catalog import Catalog
 from perdure.client.conversations import Conversations
 from perdure.client.input_requests import InputRequests
 from perdure.client.projects import Keys, Projects
@@ -47,6 +49,8 @@ class Client:
         self.projects = Projects(calls)
         self.keys = Keys(calls)
         self.runs = Runs(calls, self.projects)
+        self.batches = Batches(calls)
+        self.catalog = Catalog(calls)
         self.conversations = Conversations(calls)
         self.inputs = InputRequests(calls)
         self.schedules = Schedules(calls, self.projects)

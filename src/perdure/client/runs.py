@@ -5,7 +5,8 @@ from __future__ import annotations
 import builtins
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal
 from uuid import uuid4
 
 from perdure.client.conversations import FENCE_HEADER
@@ -27,6 +28,9 @@ from perdure.client.transport import Call, Query, Transport, url_of
 
 Message = Mapping[str, Any]
 """`{role, content}`, `{role, parts: [{type, text, …}]}`, or a message of AG-UI."""
+
+_INPUTS: Final = MappingProxyType({"workflow": "input", "task": "config", "eval": "config"})
+"""The member of a request that holds what a kind takes."""
 
 
 class Runs:
@@ -71,6 +75,35 @@ class Runs:
         if conversation is not None:
             new = conversation == "new"
             body |= {"conversation_mode": "create_new"} if new else _existing(conversation)
+        return await self.submit(body, idempotency_key=idempotency_key)
+
+    async def start(
+        self,
+        target: str,
+        given: Mapping[str, Any] | None = None,
+        *,
+        project_id: str | None = None,
+        public_id: str | None = None,
+        parent_run_id: str | None = None,
+        idempotency_key: str | None = None,
+        **more: Any,
+    ) -> CreatedRun:
+        """Start `workflow:<name>`, `task:<name>` or `eval:<name>`; for agents there is `create`.
+
+        `given` is a workflow's input, a task's or an eval's config. `more` are further members of the request, for a
+        task `name`, `batch_id`, `timeout_seconds` and `backoff_limit`. Raises ValueError for another sort of target,
+        ApiError `target_not_found` for what nobody serves, and `invalid_request` for an input that does not fit.
+        """
+        kind, _, name = target.partition(":")
+        if kind not in _INPUTS or not name:
+            raise ValueError(f"{target!r} is no target: write workflow:<name>, task:<name> or eval:<name>.")
+        project = project_id if project_id is not None else (await self._projects.own()).id
+        request = {"target": target, _INPUTS[kind]: dict(given or {}), **more}
+        if kind == "workflow":
+            request["workflow_id"] = name
+        body: dict[str, Any] = {"kind": kind, "owner": {"kind": "project", "id": project}, "request": request}
+        optional = {"public_id": public_id, "parent_run_id": parent_run_id}
+        body |= {member: value for member, value in optional.items() if value is not None}
         return await self.submit(body, idempotency_key=idempotency_key)
 
     async def submit(self, body: Mapping[str, Any], *, idempotency_key: str | None = None) -> CreatedRun:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
+from perdure.domain.batch import BatchId
 from perdure.domain.errors import NotAllowed, ProjectNotFound, RunNotFound
 from perdure.domain.ids import ConversationId, ProjectId, RunId, RunKey
 from perdure.domain.principal import Principal, Scope
@@ -85,6 +86,14 @@ async def project_of_conversation(core: Core, principal: Principal, conversation
             return own
         core.places.put(name, place)
     return place
+
+
+async def project_of_batch(core: Core, principal: Principal, batch_id: BatchId) -> ProjectId:
+    """The project in which the principal's request about a batch acts; its own where no project has it."""
+    own = principal.project_id
+    if Scope.ADMIN not in principal.scopes:
+        return own
+    return await projects.locate_batch(core.database, own, batch_id) or own
 
 
 async def project_for_owner(core: Core, principal: Principal, owner_kind: str, owner_id: UUID) -> ProjectId:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from perdure.domain.batch import BatchId
 from perdure.domain.ids import ConversationId, ProjectId, RunId
 from perdure.domain.project import Project
 from perdure.store.database import Database
@@ -44,6 +45,11 @@ async def locate_conversation(
 ) -> ProjectId | None:
     """The project that has a conversation, `first` before others; None where no project has."""
     return _located(await database.fetchrow(_SQL["locate_conversation"], first, conversation_id))
+
+
+async def locate_batch(database: Database, first: ProjectId, batch_id: BatchId) -> ProjectId | None:
+    """The project that has a batch, `first` before others; None where no project has."""
+    return _located(await database.fetchrow(_SQL["locate_batch"], first, batch_id))
 
 
 def _located(row: asyncpg.Record | None) -> ProjectId | None:

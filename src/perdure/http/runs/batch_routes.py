@@ -98,20 +98,21 @@ async def create_batch(request: Request) -> Response:
 
 async def get_batch(request: Request) -> Response:
     """GET /batches/{batch_id}."""
-    _, project_id = await _place(request, Scope.RUNS_READ)
-    return json_answer(_view(await batches.get(core_of(request), project_id, _id(request))))
+    _, project_id, batch_id = await _place(request, Scope.RUNS_READ)
+    return json_answer(_view(await batches.get(core_of(request), project_id, batch_id)))
 
 
 async def cancel_batch(request: Request) -> Response:
     """POST /batches/{batch_id}/cancel."""
-    principal, project_id = await _place(request, Scope.RUNS_WRITE)
-    batch = await batches.cancel(core_of(request), project_id, _id(request), principal.subject)
+    principal, project_id, batch_id = await _place(request, Scope.RUNS_WRITE)
+    batch = await batches.cancel(core_of(request), project_id, batch_id, principal.subject)
     return json_answer({"cancelled": batch.cancelled_at is not None, "batch": _view(batch)})
 
 
-async def _place(request: Request, scope: Scope) -> tuple[Principal, ProjectId]:
+async def _place(request: Request, scope: Scope) -> tuple[Principal, ProjectId, BatchId]:
     principal = await principal_of(request, scope)
-    return principal, principal.project_id
+    batch_id = _id(request)
+    return principal, await scoping.project_of_batch(core_of(request), principal, batch_id), batch_id
 
 
 def _id(request: Request) -> BatchId:

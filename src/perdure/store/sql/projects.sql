@@ -35,3 +35,14 @@ SELECT coalesce(
      ORDER BY p.created_at, p.id
      LIMIT 1)
 ) AS project_id;
+
+-- name: locate_batch
+-- System: the project that has a batch, for administrators; the given project first. Two index probes for each project.
+SELECT coalesce(
+    (SELECT b.project_id FROM batches b WHERE b.project_id = $1 AND b.id = $2),
+    (SELECT p.id FROM projects p
+     WHERE EXISTS (SELECT FROM batches b WHERE b.project_id = p.id AND b.id = $2 OFFSET 0)
+        OR EXISTS (SELECT FROM runs r WHERE r.project_id = p.id AND r.batch_id = $2 OFFSET 0)
+     ORDER BY p.id <> $1, p.created_at, p.id
+     LIMIT 1)
+) AS project_id;
