@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -43,11 +43,11 @@ class TaskProcess:
     """A started process. Cancelling a caller never ends it: `kill` does."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, folder: Path, told: asyncio.StreamReader, pipe: asyncio.ReadTransport
+        self, process: asyncio.subprocess.Process, folder: Path, told: asyncio.StreamReader, line: asyncio.StreamWriter
     ) -> None:
         self._process = process
         self._folder = folder
-        self._pipe = pipe
+        self._line = line
         self.told = told
 
     @property
@@ -79,37 +79,34 @@ class TaskProcess:
     def close(self) -> None:
         """Let go of what is left of it: without us, it is killed."""
         _there(self._process.stdin).close()
-        self._pipe.close()
+        self._line.close()
 
     def _say(self, word: bytes) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):
             _there(self._process.stdin).write(word)
 
 
-async def start(program: Program, folder: Path, told: tuple[int, int]) -> TaskProcess:
-    """Start a program. `told` is a pipe on which it tells what it does: the program inherits the second end.
+async def start(program: Program, folder: Path, ours: socket.socket, theirs: socket.socket) -> TaskProcess:
+    """Start a program. It tells what it does on `theirs`, which it inherits; what it says comes out of `ours`.
 
-    `folder` is where the process's files are. Raises OSError.
+    They are a pair of sockets, not a pipe: uvloop closes the file of a pipe once more after its descriptor, which may
+    belong to another task by then. Both are this function's to close once it has returned; `folder` is where the
+    process's files are. Raises OSError.
     """
-    reading, writing = told
-    try:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            "-S",
-            task_child.__file__,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=dict(program.env),
-            pass_fds=(writing,),
-            start_new_session=True,
-        )
-    finally:
-        os.close(writing)
-    reader = asyncio.StreamReader(_LINE_BYTES)
-    protocol = asyncio.StreamReaderProtocol(reader)
-    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(reading, "rb"))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-I",
+        "-S",
+        task_child.__file__,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=dict(program.env),
+        pass_fds=(theirs.fileno(),),
+        start_new_session=True,
+    )
+    theirs.close()
+    told, line = await asyncio.open_unix_connection(sock=ours, limit=_LINE_BYTES)
     job = {
         "argv": list(program.argv),
         "env": dict(program.env),
@@ -119,7 +116,7 @@ async def start(program: Program, folder: Path, told: tuple[int, int]) -> TaskPr
         "cpu_seconds": program.cpu_seconds,
     }
     _there(process.stdin).write(msgspec.json.encode(job) + b"\n")
-    return TaskProcess(process, folder, reader, pipe)
+    return TaskProcess(process, folder, told, line)
 
 
 S = TypeVar("S", asyncio.StreamReader, asyncio.StreamWriter)

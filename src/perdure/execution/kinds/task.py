@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -76,10 +76,12 @@ async def _executed(
 ) -> _Ended:
     """The task's process from its start to its end. When this is cancelled it is ended first, TERM then KILL."""
     deadline = _deadline_ms(definition, run)
-    told = os.pipe()
-    program = _program(definition, run, site, folder, told[1], deadline)
-    began = run.clock()
-    process = await task_process.start(program, folder, told)
+    with ExitStack() as unless_started:
+        ours, theirs = map(unless_started.enter_context, socket.socketpair())
+        program = _program(definition, run, site, folder, theirs.fileno(), deadline)
+        began = run.clock()
+        process = await task_process.start(program, folder, ours, theirs)
+        unless_started.pop_all()
     exiting = asyncio.create_task(process.wait())
     carrying = asyncio.gather(
         output.carry(STDOUT, process.stdout), output.carry(STDERR, process.stderr), output.obey(process.told)
