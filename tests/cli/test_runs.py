@@ -212,3 +212,22 @@ async def test_what_the_server_refuses_is_told_with_advice(terminal: Terminal) -
     assert "is not good at" in (await terminal.run("--api-key", "pd_wrong", "runs", "list")).err
     away = await terminal.run("--url", "http://127.0.0.1:1", "runs", "list")
     assert (away.code, "perdure dev" in away.err) == (4, True)
+
+
+async def test_a_tree_is_drawn_and_cancelled(terminal: Terminal, at_work: Api) -> None:
+    await start(at_work, "top")
+    for run_id, parent in (("a", "top"), ("b", "top"), ("a1", "a"), ("a2", "a"), ("b1", "b")):
+        await at_work.create(public_id=run_id, parent_run_id=parent)
+    await at_work.json("POST", "/runs/b/complete", {"status": "failed", "terminal_error_message": "It broke."})
+    shown = await terminal.run("runs", "tree", "a1", "--root")
+    assert [line.split("  agent ")[0] for line in shown.out.splitlines()] == [
+        "top", "├─ a", "│  ├─ a1", "│  └─ a2", "└─ b", "   └─ b1",
+    ]  # fmt: skip
+    assert shown.out.splitlines()[0] == "top  agent writer  running"
+    assert shown.out.splitlines()[4].endswith("It broke.")
+    below = (await terminal.run("runs", "tree", "a", "--json")).json
+    assert [node["run_id"] for node in below["data"]] == ["a", "a1", "a2"]
+    cancelled = await terminal.run("runs", "cancel", "top", "--tree")
+    assert (cancelled.code, cancelled.err) == (0, "5 runs cancelled.\n")
+    again = (await terminal.run("runs", "cancel", "top", "--tree", "--json")).json
+    assert again == {"cancelled": 0}

@@ -55,6 +55,15 @@ def cancel(context: typer.Context, run_id: str, *, reason: str | None, as_json: 
         note("The run is cancelled." if answer.run.status.ended else "The run is being cancelled.")
 
 
+def cancel_tree(context: typer.Context, run_id: str, *, reason: str | None, as_json: bool) -> None:
+    """Cancel a run's tree."""
+    answer = ask(context, lambda client: client.runs.cancel_tree(run_id, reason=reason))
+    if as_json:
+        write_json(answer)
+    else:
+        note(f"{answer.cancelled} {'run' if answer.cancelled == 1 else 'runs'} cancelled.")
+
+
 def signal(context: typer.Context, run_id: str, name: str, payload: str | None, *, as_json: bool) -> None:
     """Send a signal."""
     answer = ask(context, lambda client: client.runs.signal(run_id, name, value_of(payload)))

@@ -11,10 +11,11 @@ from perdure.cli.options import Follow, Json, Project, RunId, Wait
 from perdure.domain.run import Kind, Status
 
 if TYPE_CHECKING:
-    from perdure.cli import run_reading, run_starting
+    from perdure.cli import run_reading, run_starting, run_tree
 else:
     run_starting = Lazy("perdure.cli.run_starting")
     run_reading = Lazy("perdure.cli.run_reading")
+    run_tree = Lazy("perdure.cli.run_tree")
 
 app = typer.Typer(name="runs", no_args_is_help=True, help="Start, watch and steer runs.")
 
@@ -77,6 +78,17 @@ def list_(
 def get(context: typer.Context, run: RunId, as_json: Json = False) -> None:
     """Show how a run stands, and what came out of it."""
     run_reading.get(context, run, as_json=as_json)
+
+
+@app.command("tree")
+def tree(
+    context: typer.Context,
+    run: RunId,
+    root: Annotated[bool, typer.Option("--root", help="Begin at the topmost run above it: the whole tree.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Draw a run with the runs that it started, and theirs."""
+    run_tree.show(context, run, root=root, as_json=as_json)
 
 
 @app.command("tail")

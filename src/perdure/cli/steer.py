@@ -25,10 +25,14 @@ def cancel(
     context: typer.Context,
     run: RunId,
     reason: Annotated[str | None, typer.Option(help="What the run's log says.")] = None,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="Say how many runs were cancelled, and wait for none of them.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Cancel a run and the runs that it started."""
-    run_steering.cancel(context, run, reason=reason, as_json=as_json)
+    """Cancel a run and everything below it: the runs that it started, and theirs."""
+    cancel_it = run_steering.cancel_tree if tree else run_steering.cancel
+    cancel_it(context, run, reason=reason, as_json=as_json)
 
 
 @app.command("restart")

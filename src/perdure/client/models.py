@@ -132,6 +132,39 @@ class CompletedRun(Answer, frozen=True):
     run: Run
 
 
+class TreeNode(Answer, frozen=True):
+    """A run in its tree. `depth` counts from the tree's first run, which has 0."""
+
+    run_id: str
+    depth: int
+    kind: str
+    status: RunStatus
+    created_at: datetime
+    parent_run_id: str | None = None
+    agent_id: str | None = None
+    target: str | None = None
+    name: str | None = None
+    cancelling: bool = False
+    waiting_reason: str | None = None
+    attempt: int = 0
+    error: RunError | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+
+class RunTree(Answer, frozen=True):
+    """A run with what is below it; each run comes right before what is below it. `truncated`: there are more."""
+
+    data: tuple[TreeNode, ...]
+    truncated: bool
+
+
+class CancelledTree(Answer, frozen=True):
+    """The answer to the cancel of a tree: how many runs have ended by it or were told to end."""
+
+    cancelled: int
+
+
 class RestartedRun(Answer, frozen=True):
     """The answer to a restart."""
 

@@ -13,6 +13,7 @@ from perdure.client.conversations import FENCE_HEADER
 from perdure.client.models import (
     Accepted,
     CancelledRun,
+    CancelledTree,
     CompletedRun,
     CreatedRun,
     Event,
@@ -21,6 +22,7 @@ from perdure.client.models import (
     RestartedRun,
     Run,
     RunStatus,
+    RunTree,
 )
 from perdure.client.projects import Projects
 from perdure.client.stream import LogStream, OnInterruption
@@ -181,6 +183,19 @@ class Runs:
         body = None if reason is None else {"reason": reason}
         call = Call("POST", url_of("runs", run_id, "cancel"), repeatable=True, body=body)
         return await self._transport.call(call, CancelledRun)
+
+    async def tree(self, run_id: str, *, root: bool = False) -> RunTree:
+        """A run with everything below it, at most 1,000 runs. `root`: the whole tree that it belongs to."""
+        query: Query = {"root": "true" if root else None}
+        return await self._transport.call(
+            Call("GET", url_of("runs", run_id, "tree"), repeatable=True, query=query), RunTree
+        )
+
+    async def cancel_tree(self, run_id: str, *, reason: str | None = None) -> CancelledTree:
+        """Cancel everything below a run, and the run unless it has ended; waits for no worker."""
+        body = None if reason is None else {"reason": reason}
+        call = Call("POST", url_of("runs", run_id, "tree", "cancel"), repeatable=True, body=body)
+        return await self._transport.call(call, CancelledTree)
 
     async def complete(
         self,

@@ -104,6 +104,14 @@ def integer_query(request: Request, name: str, default: int, least: int, most: i
     return int(value)
 
 
+def boolean_query(request: Request, name: str) -> bool:
+    """A query parameter that is `true` or `false`, and false where it is absent. Raises InvalidRequest."""
+    value = request.query_params.get(name, "false")
+    if value not in ("true", "false"):
+        raise InvalidRequest(f"The query parameter `{name}` must be true or false.")
+    return value == "true"
+
+
 def words_query(request: Request, name: str) -> list[str]:
     """A query parameter that may be repeated, or hold several words with commas between them."""
     return [word for value in request.query_params.getlist(name) for word in value.split(",")]

@@ -11,28 +11,28 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from perdure.domain.errors import RunNotFound, Unavailable
 from perdure.domain.event import Append, Appended, Segment, segment_of
 from perdure.domain.ids import ProjectId, RunKey
 from perdure.domain.lease import Claimed, Held
 from perdure.domain.run import Cancel, Command, Finish, RunNames, RunState, Signal, Start, Status, Yield
-from perdure.domain.stored_run import Run, RunFilter
+from perdure.domain.stored_run import Run
 from perdure.domain.transitions import QueueOp, Transition, decide
 from perdure.ledger.notify import CANCEL_CHANNEL, ENDED_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, RUNS_CHANNEL, run_item
 from perdure.ledger.replay import rest_of, stored_part
 from perdure.services import losses
 from perdure.services.core import Core
 from perdure.services.open_ends import OpenEnds
-from perdure.store import run_queue, runs
+from perdure.store import run_queue, run_trees, runs
 from perdure.store.runs import Move, Moved
 from perdure.telemetry import LogLine, get_logger
 
 _TRIES = 50
 _TIDY_TRIES = 10
 """How often the end of a run whose log grows meanwhile waits for what has just come, to close that too."""
-_CHILDREN_PER_PAGE = 200
+_BELOW_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,18 +182,31 @@ def announce_claimed(core: Core, claimed: list[Claimed], now: int) -> list[Claim
 
 
 async def cancel(core: Core, key: RunKey, reason: str) -> Applied:
-    """Cancel a run and, in turn, its live children (design section 3). Raises RunNotFound."""
+    """Cancel a run and everything below it that is live, also where it or a run between has ended (design section 3).
+
+    Raises RunNotFound.
+    """
     applied = await apply(core, key, Cancel(reason))
-    seen, parents = {key}, [key]  # callers name the parent and may choose their ids: a run may be its own ancestor
-    while parents:
-        parent = parents.pop()
-        children = [child for child in await _live_children(core, parent) if child not in seen]
-        for child in children:
-            with suppress(RunNotFound):
-                await apply(core, child, Cancel(f"Its parent run {parent.run_id} was cancelled."))
-        seen.update(children)
-        parents.extend(children)
+    await _cancel_below(core, key)
     return applied
+
+
+async def cancel_tree(core: Core, key: RunKey, reason: str) -> int:
+    """As `cancel`; answers how many runs have ended by it or were told to end. Raises RunNotFound."""
+    applied = await apply(core, key, Cancel(reason))
+    return (applied.transition is not None) + await _cancel_below(core, key)
+
+
+async def _cancel_below(core: Core, key: RunKey) -> int:
+    """Cancel what is below a run, until nothing is left that was not told; answers how many runs."""
+    cancelled, seen = 0, {key}  # callers name the parent and may choose their ids: a run may be its own ancestor
+    while found := set(await run_trees.cancellable_below(core.database, key, _BELOW_AT_ONCE)) - seen:
+        for run in found:
+            with suppress(RunNotFound):
+                applied = await apply(core, run, Cancel(f"Run {key.run_id}, which it is part of, was cancelled."))
+                cancelled += applied.transition is not None
+        seen |= found
+    return cancelled
 
 
 async def force_overdue_cancels(core: Core, grace: timedelta) -> int:
@@ -274,15 +287,3 @@ async def _known(core: Core, key: RunKey) -> Known:
     if run is None:
         raise RunNotFound(f"There is no run {key.run_id}.")
     return Known(run.state, run.revision, run.names, run.route)
-
-
-async def _live_children(core: Core, key: RunKey) -> list[RunKey]:
-    wanted = RunFilter(statuses=(Status.PENDING, Status.RUNNING, Status.WAITING), parent_run_id=key.run_id)
-    found: list[RunKey] = []
-    before: tuple[datetime, str] | None = None
-    while True:
-        page = await runs.list_page(core.database, key.project_id, wanted, before=before, limit=_CHILDREN_PER_PAGE)
-        found.extend(child.key for child in page)
-        if len(page) < _CHILDREN_PER_PAGE:
-            return found
-        before = (page[-1].created_at, page[-1].run_id)

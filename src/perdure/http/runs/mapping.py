@@ -176,8 +176,8 @@ def canonical(
         created_by=run.created_by,
         updated_at=iso(run.updated_at),
         created_at=iso(run.created_at),
-        started_at=_iso_or_none(run.started_at),
-        completed_at=_iso_or_none(run.completed_at),
+        started_at=iso_or_none(run.started_at),
+        completed_at=iso_or_none(run.completed_at),
         agent_id=run.agent_id,
         project_id=run.project_id,
         conversation_id=run.conversation_id,
@@ -234,8 +234,8 @@ def projection_head(run: Run) -> bytes:
         waiting_tool_name=call.name if call else None,
         terminal_error_code=run.error.code if run.error else None,
         terminal_error_message=run.error.message if run.error else None,
-        started_at=_iso_or_none(run.started_at),
-        finished_at=_iso_or_none(run.completed_at),
+        started_at=iso_or_none(run.started_at),
+        finished_at=iso_or_none(run.completed_at),
         metadata=None if run.metadata is None else Raw(run.metadata),
     )
     return msgspec.json.encode(head)
@@ -283,7 +283,8 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
-def _iso_or_none(moment: datetime | None) -> str | None:
+def iso_or_none(moment: datetime | None) -> str | None:
+    """A time that there may not be, as the dialect writes it."""
     return None if moment is None else iso(moment)
 
 
