@@ -22,6 +22,16 @@ class ConversationType(StrEnum):
     PROJECT_AGENT = "project_agent"
 
 
+class RunPolicy(StrEnum):
+    """What becomes of a new run while another one of its conversation is live."""
+
+    ALLOW = "allow"
+    REJECT = "reject"
+    ENQUEUE = "enqueue"
+    INTERRUPT = "interrupt"
+    ROLLBACK = "rollback"
+
+
 class MessageStatus(StrEnum):
     """How far a message is."""
 
@@ -43,6 +53,7 @@ class Conversation:
     type: ConversationType
     title: str | None
     metadata: str | None
+    run_policy: RunPolicy
     created_at: datetime
     updated_at: datetime
 
@@ -54,6 +65,7 @@ class ConversationChange:
     type: ConversationType | None = None
     title: str | None = None
     metadata: str | None = None
+    run_policy: RunPolicy | None = None
     changes_title: bool = False
     changes_metadata: bool = False
 

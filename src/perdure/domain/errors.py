@@ -132,6 +132,16 @@ class Conflict(PerdureError):
     code = "conflict"
 
 
+class ConversationBusy(Conflict):
+    """Another run of the conversation is live, and its policy lets no second one in. `run_id`: that run."""
+
+    code = "conversation_busy"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"Run {run_id} of this conversation is live, and the policy lets no second one begin.")
+        self.run_id = run_id
+
+
 class RunExists(Conflict):
     """A run with this public_id exists and is of another kind, owner or target."""
 

@@ -12,7 +12,7 @@ from time import monotonic
 from perdure.domain.errors import Unavailable
 from perdure.execution.alarm import Alarm
 from perdure.execution.projector import Projecting
-from perdure.services import batches, deadlines, input_requests, lifecycle, queue, schedules
+from perdure.services import batches, conversation_line, deadlines, input_requests, lifecycle, queue, schedules
 from perdure.services.core import Core
 from perdure.telemetry import LogLine, get_logger
 
@@ -76,6 +76,7 @@ class Maintenance:
             self._log.warning(LogLine.RUNS_RECOVERED, expired_leases=recovered, overdue_cancels=ended)
         await deadlines.fail_overdue(self._core)
         await batches.go_on_cancelling(self._core)
+        await conversation_line.go_on_interrupting(self._core)
         await schedules.fire_due(self._core)
         await input_requests.expire_due(self._core)
         if monotonic() - self._measured >= _MEASURE_SECONDS:

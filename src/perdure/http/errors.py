@@ -19,6 +19,7 @@ from perdure.domain.errors import (
     AgentNotFound,
     AppendRefused,
     Conflict,
+    ConversationBusy,
     CursorMismatch,
     EventTooLarge,
     IdempotencyKeyReused,
@@ -85,6 +86,7 @@ _STATUSES: Final[Mapping[type[PerdureError], Mapped]] = MappingProxyType(
         WorkerNotFound: Mapped(404, "Register the worker again, and go on with the id and token of the answer."),
         Conflict: Mapped(409),
         LeaseLost: Mapped(409, "Stop working on the run; claim another."),
+        ConversationBusy: Mapped(409, "Wait for the run to end, or cancel it; or send conversation_policy `enqueue`."),
         RunExists: Mapped(409, "Choose another public_id."),
         IdempotencyKeyReused: Mapped(409, "Use a new Idempotency-Key for a new request."),
         RunNotTerminal: Mapped(409, "Wait for the run to end, or cancel it first."),
@@ -117,7 +119,8 @@ client cannot read an answer whose `error` is not a string (veryfront.md 1.1).""
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What a problem document says. `pointer` is the JSON pointer of the offending place in the request's body; `error`
-    is the word of a protocol that has its own (OAuth, the token exchange of the Agent Runs API)."""
+    is the word of a protocol that has its own (OAuth, the token exchange of the Agent Runs API); `run_id` the run that
+    stands in the way."""
 
     status: int
     code: str
@@ -126,6 +129,7 @@ class Problem:
     suggestion: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     error: str | None = None
+    run_id: str | None = None
 
 
 def mapped(kind: type[PerdureError]) -> Mapped:
@@ -139,7 +143,8 @@ def problem_of(error: PerdureError) -> Problem:
     if found.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return internal_problem()
     pointer = error.pointer if isinstance(error, InvalidRequest) else None
-    return Problem(found.status, error.code, error.detail, pointer, found.suggestion, found.headers)
+    run_id = error.run_id if isinstance(error, ConversationBusy) else None
+    return Problem(found.status, error.code, error.detail, pointer, found.suggestion, found.headers, run_id=run_id)
 
 
 def internal_problem() -> Problem:
@@ -166,6 +171,8 @@ def problem_response(scope: Scope, problem: Problem) -> Response:
     }
     if problem.pointer is not None:
         body["pointer"] = problem.pointer
+    if problem.run_id is not None:
+        body["run_id"] = problem.run_id
     if problem.suggestion is not None:
         body["suggestion"] = problem.suggestion
     if problem.error is not None or problem.code in _WITH_ERROR_MEMBER:
@@ -247,6 +254,7 @@ def problem_schema() -> JsonSchema:
     optional = {
         "pointer": text(description="JSON pointer of the offending place in the request's body."),
         "suggestion": text(description="What to do about it."),
+        "run_id": text(1, description="The live run that stands in the way (`conversation_busy`)."),
         "error": text(1, description="The code once more, for tool results; from POST /auth/token RFC 6749's."),
     }
     return members({**known, **optional}, required=tuple(known), closed=False, title="Problem")

@@ -20,7 +20,7 @@ from perdure.domain.event import TOOL_CALL_RESULT
 from perdure.domain.ids import RunKey
 from perdure.domain.run import Answer, Interrupt, Note, Restart, Signal, Status
 from perdure.domain.stored_run import Run
-from perdure.services import lifecycle
+from perdure.services import conversation_line, lifecycle
 from perdure.services import runs as run_service
 from perdure.services.core import Core
 from perdure.store import run_events
@@ -99,10 +99,10 @@ async def interrupt(core: Core, key: RunKey, payload: object) -> None:
 async def restart(core: Core, key: RunKey, fresh: bool | None, *, converse: bool = False) -> Run:
     """Start an ended run again: same run, next attempt. `fresh` forgets its recorded steps (default: only when it had
     completed, since there is nothing left to go on with). `converse`: a run whose turn had ended waits for the user's
-    next message. Raises RunNotTerminal."""
+    next message. Raises RunNotTerminal, and ConversationBusy by the policy of its conversation."""
     run = await run_service.get(core, key)
     forget = run.status is Status.COMPLETED if fresh is None else fresh
-    applied = await lifecycle.apply(core, key, Restart(forget, converse))
+    applied = await conversation_line.apply(core, run, Restart(forget, converse))
     if applied.transition is None:
         raise RunNotTerminal(f"Run {key.run_id} is {run.status}: only a run that has ended can be restarted.")
     return await run_service.get(core, key)

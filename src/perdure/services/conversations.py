@@ -7,7 +7,7 @@ from contextlib import aclosing
 from datetime import datetime
 from uuid import UUID
 
-from perdure.domain.conversation import Conversation, ConversationChange, ConversationType
+from perdure.domain.conversation import Conversation, ConversationChange, ConversationType, RunPolicy
 from perdure.domain.errors import ConversationNotFound
 from perdure.domain.ids import ConversationId, ProjectId, RunKey, new_uuid
 from perdure.domain.run import TERMINAL
@@ -21,13 +21,20 @@ _DELETED = "The conversation was deleted."
 
 
 async def create(
-    core: Core, project_id: ProjectId, *, type: ConversationType, title: str | None, metadata: str | None
+    core: Core,
+    project_id: ProjectId,
+    *,
+    type: ConversationType,
+    title: str | None,
+    metadata: str | None,
+    run_policy: RunPolicy = RunPolicy.ALLOW,
 ) -> Conversation:
     """A new conversation. `metadata` is JSON."""
     now = core.clock()
     at = runs.at(now)
     return await conversations.create(
-        core.database, Conversation(project_id, ConversationId(new_uuid(now)), type, title, metadata, at, at)
+        core.database,
+        Conversation(project_id, ConversationId(new_uuid(now)), type, title, metadata, run_policy, at, at),
     )
 
 

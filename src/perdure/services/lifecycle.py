@@ -8,7 +8,7 @@ decided on; otherwise the run is read again and decided again, so the first of t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -26,6 +26,7 @@ from perdure.services import losses
 from perdure.services.core import Core
 from perdure.services.open_ends import OpenEnds
 from perdure.store import run_queue, run_trees, runs
+from perdure.store.database import Database
 from perdure.store.runs import Move, Moved
 from perdure.telemetry import LogLine, get_logger
 
@@ -33,6 +34,10 @@ _TRIES = 50
 _TIDY_TRIES = 10
 """How often the end of a run whose log grows meanwhile waits for what has just come, to close that too."""
 _BELOW_AT_ONCE = 200
+
+
+Writer = Callable[[Database, Move, int], Awaitable[Moved | None]]
+"""Stores a transition at a time in milliseconds; None when the run has moved on meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +76,18 @@ class Applied:
 
 
 async def apply(
-    core: Core, key: RunKey, command: Command, extra: Extra = NOTHING_EXTRA, *, known: Known | None = None
+    core: Core,
+    key: RunKey,
+    command: Command,
+    extra: Extra = NOTHING_EXTRA,
+    *,
+    known: Known | None = None,
+    write: Writer = runs.move,
 ) -> Applied:
-    """Do `command` to the run, or nothing where its state does not allow it. Raises RunNotFound, Unavailable."""
+    """Do `command` to the run, or nothing where its state does not allow it. Raises RunNotFound, Unavailable.
+
+    `write` stores the transition, by default in a statement of its own.
+    """
     believed = known
     open_ends = OpenEnds(core, key)
     for tries in range(_TRIES):
@@ -91,7 +105,7 @@ async def apply(
                 expected_event_id=log_end if tries < _TIDY_TRIES else None,
                 output=extra.output, metadata=extra.metadata, input=extra.input,
             )  # fmt: skip
-            moved = await runs.move(core.database, move, core.clock())
+            moved = await write(core.database, move, core.clock())
             if moved is not None:
                 announce(core, key, transition, believed.route)
                 return Applied(transition, moved)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from perdure.domain.conversation import RunPolicy
 from perdure.domain.errors import (
     AgentNotFound,
     IdempotencyKeyReused,
@@ -21,7 +22,7 @@ from perdure.domain.errors import (
 from perdure.domain.ids import ConversationId, MessageId, ProjectId, RunId, RunKey, new_run_id, new_uuid
 from perdure.domain.run import Enqueue, Executor, Kind, Status
 from perdure.domain.stored_run import About, NewRun, Run, RunFilter, RunSpec, Viewer, Visibility, route_of, served_name
-from perdure.services import catalog, lifecycle
+from perdure.services import catalog, conversation_line, lifecycle
 from perdure.services.core import Core
 from perdure.services.lifecycle import Extra
 from perdure.store import push_services, remote_agents, runs
@@ -35,7 +36,8 @@ class RunRequest:
     """What a caller asks for, whatever the dialect.
 
     `initial_status` is None where the caller left it open; `input` is the request's input as JSON bytes;
-    `fingerprint` is a hash of the whole request, to tell a repeated Idempotency-Key from a reused one.
+    `fingerprint` is a hash of the whole request, to tell a repeated Idempotency-Key from a reused one;
+    `conversation_policy` None leaves it to the conversation.
     """
 
     kind: Kind
@@ -57,22 +59,24 @@ class RunRequest:
     tags: tuple[str, ...] = ()
     created_by: str | None = None
     about: About = field(default_factory=About)
+    conversation_policy: RunPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The run that a request made or found (`duplicate`)."""
+    """The run that a request made or found (`duplicate`); `held_by`: the one it waits for in its conversation."""
 
     run: Run
     duplicate: bool
+    held_by: RunId | None = None
 
 
 async def create(core: Core, project_id: ProjectId, request: RunRequest) -> Created:
     """Create a run, or answer the one that the same request made before.
 
-    Raises AgentNotFound, TargetNotFound, ConversationNotFound, ProjectNotFound, RunExists, IdempotencyKeyReused, and
-    InvalidRequest for an input that does not fit and for a private run in a conversation, which everybody in the
-    project may read.
+    Raises AgentNotFound, TargetNotFound, ConversationNotFound, ConversationBusy, ProjectNotFound, RunExists,
+    IdempotencyKeyReused, and InvalidRequest for an input that does not fit and for a private run in a conversation,
+    which everybody in the project may read.
     """
     if request.about.visibility is Visibility.PRIVATE and (request.new_conversation or request.conversation_id):
         raise InvalidRequest("A private run has no conversation: everybody in the project could read it there.")
@@ -82,23 +86,25 @@ async def create(core: Core, project_id: ProjectId, request: RunRequest) -> Crea
     new = new_run(core, project_id, request)
     if new.route is not None and new.executor is Executor.ENGINE and not request.spec.remote:
         await _check_served(core, project_id, request)
-    run = await runs.create(core.database, new)
-    if run is None:
+    made = await conversation_line.create(core, new, request.conversation_policy)
+    if made is None:
         return await _existing(core, new, request)
+    run, held_by = made
     lifecycle.announce_moved(core, (run.key,))
     if new.route is not None:
         lifecycle.announce_queued(core, new.route)
     get_logger().debug(LogLine.RUN_CREATED, run_id=new.key.run_id, kind=new.kind, target=new.agent_id or new.target)
-    return Created(run, duplicate=False)
+    return Created(run, duplicate=False, held_by=held_by)
 
 
 async def start(core: Core, run: Run, input: bytes) -> Created:
     """Start a run that was recorded before without its input, which is JSON (seed 000).
 
-    One that was started before, by this or any other way, stays as it is (`duplicate`). Raises AgentNotFound.
+    One that was started before, by this or any other way, stays as it is (`duplicate`). Raises AgentNotFound, and
+    ConversationBusy by the policy of its conversation.
     """
     recorded = run.input is None and run.status is Status.PENDING
-    started = recorded and await _start_recorded(core, run, input)
+    started = recorded and await _start_recorded(core, run, input, None)
     return Created(await get(core, run.key), duplicate=not started)
 
 
@@ -258,7 +264,7 @@ async def _existing(core: Core, new: NewRun, request: RunRequest) -> Created:
         if earlier is not None:
             if earlier.request_hash != request.fingerprint:
                 raise IdempotencyKeyReused
-            return Created(earlier, duplicate=True)
+            return Created(earlier, True, await conversation_line.held_by(core, earlier))
     run = await runs.get(core.database, new.key)
     if run is None:
         raise Unavailable("The run was deleted meanwhile. Try again.")
@@ -267,12 +273,12 @@ async def _existing(core: Core, new: NewRun, request: RunRequest) -> Created:
     ):  # fmt: skip
         raise RunExists(f"Run {run.run_id} exists and is of another kind, owner or target: choose another public_id.")
     if request.input is not None and run.input is None and run.status is Status.PENDING:
-        await _start_recorded(core, run, request.input)
+        await _start_recorded(core, run, request.input, request.conversation_policy)
         run = await get(core, run.key)
-    return Created(run, duplicate=True)
+    return Created(run, True, await conversation_line.held_by(core, run))
 
 
-async def _start_recorded(core: Core, run: Run, input: bytes) -> bool:
+async def _start_recorded(core: Core, run: Run, input: bytes, policy: RunPolicy | None) -> bool:
     """The second phase of a two-phase start: the run was recorded before, now comes its input (veryfront.md 1.2).
 
     Answers whether this is what started it.
@@ -281,5 +287,5 @@ async def _start_recorded(core: Core, run: Run, input: bytes) -> bool:
         return False
     if not run.spec.remote:
         await _check_agent(core, run.project_id, run.agent_id or "")
-    applied = await lifecycle.apply(core, run.key, Enqueue(), Extra(input=input.decode()))
+    applied = await conversation_line.apply(core, run, Enqueue(), Extra(input=input.decode()), wanted=policy)
     return applied.transition is not None

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from perdure.domain.conversation import Conversation, ConversationChange, ConversationType
+from perdure.domain.conversation import Conversation, ConversationChange, ConversationType, RunPolicy
 from perdure.domain.errors import Unavailable
 from perdure.domain.ids import ConversationId, ProjectId, RunId, RunKey
 from perdure.store.database import Database
@@ -24,7 +24,14 @@ _DELETE_TRIES: Final = 5
 async def create(database: Database, new: Conversation) -> Conversation:
     """Store a conversation."""
     row = await database.fetchrow(
-        _SQL["create_conversation"], new.project_id, new.id, new.type, new.title, new.metadata, new.created_at
+        _SQL["create_conversation"],
+        new.project_id,
+        new.id,
+        new.type,
+        new.title,
+        new.metadata,
+        new.created_at,
+        new.run_policy,
     )
     if row is None:  # an INSERT without ON CONFLICT answers its row
         raise Unavailable
@@ -55,7 +62,7 @@ async def update(
     """Change a conversation; None where there is none."""
     row = await database.fetchrow(
         _SQL["update_conversation"], project_id, conversation_id, change.type, change.changes_title, change.title,
-        change.changes_metadata, change.metadata, now,
+        change.changes_metadata, change.metadata, now, change.run_policy,
     )  # fmt: skip
     return _or_none(row)
 
@@ -96,6 +103,7 @@ def _conversation(row: asyncpg.Record) -> Conversation:
         type=ConversationType(row["type"]),
         title=row["title"],
         metadata=row["metadata"],
+        run_policy=RunPolicy(row["run_policy"]),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )

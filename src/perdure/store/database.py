@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import asyncpg
 
@@ -61,6 +61,14 @@ def _is_open(connection: PooledConnection) -> bool:
         return not connection.is_closed()
     except asyncpg.InterfaceError:
         return False
+
+
+class Rows(Protocol):
+    """What answers rows: the pool, or one connection inside a transaction."""
+
+    async def fetchrow(self, sql: str, /, *values: object) -> asyncpg.Record | None:
+        """The first row of a statement, None where there is none."""
+        ...
 
 
 class Database:

@@ -15,7 +15,7 @@ from perdure.domain.ids import ConversationId, ProjectId, RunId, RunKey
 from perdure.domain.run import Executor, Kind, RunError, RunState, Status, Waiting
 from perdure.domain.stored_run import About, NewRun, Run, RunFilter, RunSpec, Viewer, Visibility
 from perdure.domain.transitions import Transition
-from perdure.store.database import Database
+from perdure.store.database import Database, Rows
 from perdure.store.queries import load
 from perdure.store.run_events import segment_columns
 
@@ -55,8 +55,11 @@ class Move:
         return self.transition.state
 
 
-async def create(database: Database, run: NewRun) -> Run | None:
-    """Create a run; None when one of that id or Idempotency-Key exists. Raises ConversationNotFound."""
+async def create(database: Rows, run: NewRun, *, unless_policy: bool = False) -> Run | None:
+    """Create a run; None when one of that id or Idempotency-Key exists. Raises ConversationNotFound.
+
+    `unless_policy`: None also where the run's conversation does not let every run begin.
+    """
     try:
         created = await database.fetchrow(
             _SQL["create_run"],
@@ -65,7 +68,7 @@ async def create(database: Database, run: NewRun) -> Run | None:
             msgspec.json.encode(run.spec).decode(), run.input.decode() if run.input is not None else None,
             run.status, run.metadata.decode() if run.metadata is not None else None, run.created_by,
             run.idempotency_key, run.request_hash, run.created_at, run.new_conversation, run.executor,
-            run.route, run.priority, *_about_columns(run.about),
+            run.route, run.priority, *_about_columns(run.about), unless_policy,
         )  # fmt: skip
     except asyncpg.ForeignKeyViolationError as error:
         raise ConversationNotFound(f"There is no conversation {run.conversation_id}.") from error
@@ -152,7 +155,7 @@ async def count_live(database: Database) -> dict[str, int]:
     return {row["status"]: row["runs"] for row in await database.fetch(_SQL["count_live_runs"])}
 
 
-async def move(database: Database, wanted: Move, now_ms: int) -> Moved | None:
+async def move(database: Rows, wanted: Move, now_ms: int) -> Moved | None:
     """Write a transition; None when the run has moved on meanwhile (read it again and decide again)."""
     state, error = wanted.state, wanted.transition.error
     now = at(now_ms)

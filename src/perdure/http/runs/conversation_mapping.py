@@ -31,6 +31,7 @@ def conversation_change(body: UpdateConversationBody) -> ConversationChange:
     title, metadata = body.title, body.metadata
     return ConversationChange(
         type=body.type,
+        run_policy=body.run_policy,
         title=None if isinstance(title, UnsetType) else title,
         metadata=None if isinstance(metadata, UnsetType) else metadata_json(metadata),
         changes_title=not isinstance(title, UnsetType),
@@ -57,6 +58,7 @@ def conversation_view(conversation: Conversation) -> ConversationView:
         type=conversation.type,
         title=conversation.title,
         metadata=_raw(conversation.metadata),
+        run_policy=conversation.run_policy,
         created_at=iso(conversation.created_at),
         updated_at=iso(conversation.updated_at),
     )

@@ -9,7 +9,7 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import Response
 
-from perdure.domain.conversation import ConversationType
+from perdure.domain.conversation import ConversationType, RunPolicy
 from perdure.domain.errors import Conflict, InvalidRequest, NotAllowed
 from perdure.domain.ids import ConversationId, ProjectId
 from perdure.domain.principal import Principal, Scope
@@ -65,6 +65,7 @@ async def create_conversation(request: Request) -> Response:
         type=body.type or ConversationType.CHAT,
         title=body.title,
         metadata=metadata_json(body.metadata),
+        run_policy=body.run_policy or RunPolicy.ALLOW,
     )
     return json_answer(conversation_view(made), 201)
 

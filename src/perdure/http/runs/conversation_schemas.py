@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from perdure.domain.conversation import ConversationType, MessageStatus
+from perdure.domain.conversation import ConversationType, MessageStatus, RunPolicy
 from perdure.domain.message import Role
 from perdure.domain.part import PART_TYPES
 from perdure.http.json_schema import JsonSchema, anything, array, choice, free_object, members, nullable, text, uuid
@@ -29,6 +29,7 @@ class CreateConversationBody(msgspec.Struct, frozen=True):
     type: ConversationType | None = None
     title: str | None = None
     metadata: Metadata | None = None
+    run_policy: RunPolicy | None = None
 
 
 class UpdateConversationBody(msgspec.Struct, frozen=True):
@@ -38,6 +39,7 @@ class UpdateConversationBody(msgspec.Struct, frozen=True):
     type: ConversationType | None = None
     title: str | UnsetType | None = UNSET
     metadata: Metadata | UnsetType | None = UNSET
+    run_policy: RunPolicy | None = None
 
 
 class MessageBody(msgspec.Struct, frozen=True):
@@ -58,6 +60,7 @@ class ConversationView(msgspec.Struct, frozen=True, kw_only=True):
     type: ConversationType
     title: str | None
     metadata: Raw | None
+    run_policy: RunPolicy
     created_at: str
     updated_at: str
 
@@ -106,6 +109,7 @@ def _conversation_members() -> dict[str, JsonSchema]:
         "type": nullable(choice(*ConversationType)),
         "title": nullable(text(max_length=_MAX_TITLE)),
         "metadata": nullable(free_object()),
+        "run_policy": nullable(choice(*RunPolicy, description="What becomes of a new run while another one is live.")),
     }
 
 
@@ -132,6 +136,7 @@ def conversation_answer_schema() -> JsonSchema:
         "type": choice(*ConversationType),
         "title": nullable(text()),
         "metadata": nullable(free_object()),
+        "run_policy": choice(*RunPolicy),
         "created_at": text(),
         "updated_at": text(),
     }

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from perdure.domain.artifact import Artifact
+from perdure.domain.conversation import RunPolicy
 from perdure.domain.errors import InvalidRequest
 from perdure.domain.message import parse_messages
 from perdure.domain.run import Kind, Status, Waiting
@@ -38,7 +39,9 @@ _TRIGGER_KIND: Final = "api"
 # --- requests ------------------------------------------------------------------------------------
 
 
-def run_request(body: CreateRunBody, *, idempotency_key: str | None, created_by: str) -> RunRequest:
+def run_request(
+    body: CreateRunBody, *, idempotency_key: str | None, created_by: str, policy: RunPolicy | None = None
+) -> RunRequest:
     """What a POST /runs body asks for. Raises InvalidRequest for what the schema cannot say."""
     conversation_id, new_conversation = _conversation(body)
     return RunRequest(
@@ -58,6 +61,7 @@ def run_request(body: CreateRunBody, *, idempotency_key: str | None, created_by:
         spec=_spec(body),
         input=_input(body),
         created_by=created_by,
+        conversation_policy=policy,
     )
 
 
@@ -133,15 +137,23 @@ def _text(value: UUID | None) -> str | None:
 def accepted(created: Created) -> Accepted:
     """The answer of POST /runs."""
     run = created.run
-    return Accepted(True, canonical(run), created.duplicate, run.conversation_id, run.message_id)
+    return Accepted(
+        True, canonical(run, held_by=created.held_by), created.duplicate, run.conversation_id, run.message_id
+    )
 
 
 def canonical(
-    run: Run, *, whole: bool = True, artifacts: Iterable[Artifact] = (), logs: str | None = None
+    run: Run,
+    *,
+    whole: bool = True,
+    artifacts: Iterable[Artifact] = (),
+    logs: str | None = None,
+    held_by: str | None = None,
 ) -> CanonicalRun:
     """A run in the canonical form; in lists not `whole`: without its input, config and output, which may be large.
 
-    `artifacts`: its files, `logs`: what its process said; they are answered where one run is read.
+    `artifacts`: its files, `logs`: what its process said; `held_by`: the run that it waits for in its
+    conversation. They are answered where one run is read.
     """
     spec, origin, targets = run.spec, run.spec.origin, run.spec.targets
     return CanonicalRun(
@@ -187,6 +199,7 @@ def canonical(
         waiting=None if run.waiting is None else _waiting(run.waiting),
         latest_event_id=run.latest_event_id,
         tags=run.tags,
+        held_by=held_by,
     )
 
 

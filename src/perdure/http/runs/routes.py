@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from perdure.domain.artifact import ArtifactVisibility
+from perdure.domain.conversation import RunPolicy
 from perdure.domain.errors import InvalidRequest
 from perdure.domain.ids import ProjectId, RunKey
 from perdure.domain.principal import Principal, Scope
@@ -30,7 +31,7 @@ from perdure.http.runs.create_body import BODY_BYTES, parse_create
 from perdure.http.runs.create_schema import create_run_schema
 from perdure.http.runs.mapping import accepted, canonical, run_page, run_request
 from perdure.http.runs.response_schemas import canonical_run_schema, run_accepted_schema, run_page_schema
-from perdure.services import artifacts, runs, scoping, task_logs
+from perdure.services import artifacts, conversation_line, runs, scoping, task_logs
 
 MAX_PAGE: Final = runs.MAX_PAGE
 DEFAULT_PAGE: Final = 50
@@ -42,7 +43,9 @@ async def create_run(request: Request) -> Response:
     core = core_of(request)
     principal = await principal_of(request, Scope.RUNS_WRITE)
     body = parse_create(await read_body(request, BODY_BYTES))
-    wanted = run_request(body, idempotency_key=_idempotency_key(request), created_by=principal.subject)
+    wanted = run_request(
+        body, idempotency_key=_idempotency_key(request), created_by=principal.subject, policy=_policy(request)
+    )
     project_id = await scoping.project_for_owner(core, principal, wanted.owner_kind, wanted.owner_id)
     created = await runs.create(core, project_id, wanted)
     scoping.remember_run(core, principal, created.run)
@@ -55,7 +58,8 @@ async def get_run(request: Request) -> Response:
     run = await runs.get(core, await key_of(request, Scope.RUNS_READ))
     shown = await artifacts.list_all(core, run.key, visibility=ArtifactVisibility.USER)
     logs = None if run.kind is Kind.AGENT else await task_logs.logs_of(core, run.key)
-    return json_answer(canonical(run, artifacts=shown, logs=logs))
+    held_by = await conversation_line.held_by(core, run)
+    return json_answer(canonical(run, artifacts=shown, logs=logs, held_by=held_by))
 
 
 async def list_runs(request: Request) -> Response:
@@ -106,11 +110,16 @@ def _filter(request: Request, viewer: Viewer) -> RunFilter:
     )
 
 
-def _word(word: str, name: str, words: type[Kind] | type[Status]) -> str:
+def _word(word: str, name: str, words: type[Kind] | type[Status] | type[RunPolicy]) -> str:
     known = [str(one) for one in words]
     if word not in known:
         raise InvalidRequest(f"The query parameter `{name}` must be one of {', '.join(known)}.")
     return word
+
+
+def _policy(request: Request) -> RunPolicy | None:
+    word = text_query(request, "conversation_policy")
+    return None if word is None else RunPolicy(_word(word, "conversation_policy", RunPolicy))
 
 
 def _idempotency_key(request: Request) -> str | None:
@@ -149,7 +158,14 @@ CREATE: Final = Operation(
         "(`initial_status: running`). `public_id` and `Idempotency-Key` each make it safe to send the request again."
     ),
     scope=Scope.RUNS_WRITE,
-    parameters=(header("Idempotency-Key", text(1, _MAX_IDEMPOTENCY_KEY), "The same key never makes a second run."),),
+    parameters=(
+        header("Idempotency-Key", text(1, _MAX_IDEMPOTENCY_KEY), "The same key never makes a second run."),
+        query(
+            "conversation_policy",
+            choice(*RunPolicy),
+            "What becomes of the run while another one of its conversation is live; default: the conversation's own.",
+        ),
+    ),
     body=Body(create_run_schema()),
     answers={202: Answer("The run is accepted, or it was before (`duplicate`).", run_accepted_schema())},
     problems=(404, 409, 413),

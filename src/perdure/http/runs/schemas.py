@@ -88,6 +88,7 @@ class CanonicalRun(msgspec.Struct, frozen=True, kw_only=True):
     waiting: WaitingView | None
     latest_event_id: int
     tags: tuple[str, ...]
+    held_by: str | None
 
 
 class ProjectionHead(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,30 +1,31 @@
 -- name: create_conversation
 -- Create a conversation.
-INSERT INTO conversations (project_id, id, type, title, metadata, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $6)
-RETURNING project_id, id, type, title, metadata, created_at, updated_at;
+INSERT INTO conversations (project_id, id, type, title, metadata, created_at, updated_at, run_policy)
+VALUES ($1, $2, $3, $4, $5, $6, $6, $7)
+RETURNING project_id, id, type, title, metadata, run_policy, created_at, updated_at;
 
 -- name: get_conversation
 -- One conversation.
-SELECT project_id, id, type, title, metadata, created_at, updated_at FROM conversations WHERE project_id = $1 AND id = $2;
+SELECT project_id, id, type, title, metadata, run_policy, created_at, updated_at FROM conversations WHERE project_id = $1 AND id = $2;
 
 -- name: list_conversations
 -- A page of a project's conversations, newest first, after a keyset cursor.
-SELECT project_id, id, type, title, metadata, created_at, updated_at
+SELECT project_id, id, type, title, metadata, run_policy, created_at, updated_at
 FROM conversations
 WHERE project_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::uuid))
 ORDER BY created_at DESC, id DESC
 LIMIT $4;
 
 -- name: update_conversation
--- Change a conversation: its type unless null, its title if $4, its metadata if $6.
+-- Change a conversation: its type and policy unless null, its title if $4, its metadata if $6.
 UPDATE conversations
 SET type = coalesce($3, type),
     title = CASE WHEN $4 THEN $5 ELSE title END,
     metadata = CASE WHEN $6 THEN $7::json ELSE metadata END,
+    run_policy = coalesce($9, run_policy),
     updated_at = $8
 WHERE project_id = $1 AND id = $2
-RETURNING project_id, id, type, title, metadata, created_at, updated_at;
+RETURNING project_id, id, type, title, metadata, run_policy, created_at, updated_at;
 
 -- name: lock_conversation
 -- Hold a conversation, so that no run and no message joins it any more.

@@ -12,12 +12,15 @@ WITH spawner AS (
                       conversation_id, message_id, batch_id, tags, spec, input, status, metadata, created_by,
                       idempotency_key, request_hash, created_at, started_at, updated_at,
                       visibility, name, title, topic, categories, content_type_name, forked_from, profile)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce($8, (SELECT run_id FROM spawner)),
+    SELECT $1, $2, $3, $4, $5, $6, $7, coalesce($8, (SELECT run_id FROM spawner)),
             coalesce((SELECT p.root_run_id FROM runs p WHERE p.project_id = $1 AND p.run_id = $8), $8,
                      (SELECT root_run_id FROM spawner), $2),
             $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20::timestamptz,
             CASE WHEN $15 = 'running' THEN $20::timestamptz END, $20::timestamptz,
-            $25, $26, $27, $28, $29, $30, $31, $32)
+            $25, $26, $27, $28, $29, $30, $31, $32
+    -- Under a policy a run is created by services/conversation_line.py.
+    WHERE NOT ($33 AND EXISTS (SELECT FROM conversations c
+                               WHERE c.project_id = $1 AND c.id = $9 AND c.run_policy <> 'allow'))
     ON CONFLICT DO NOTHING
     RETURNING project_id, run_id, parent_run_id, root_run_id, conversation_id, message_id, status, created_at
 ), conversation AS (
