@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from ag_ui.core import TextMessageContentEvent, TextMessageEndEvent, TextMessageStartEvent
 
 from perdure.app import open_core
+from perdure.domain.conversation import RunPolicy
 from perdure.domain.ids import ProjectId, RunKey
 from perdure.domain.run import Answer, Kind, PendingCall, Status, Waiting, WaitingReason
 from perdure.domain.stored_run import Run
@@ -81,11 +82,18 @@ class Cluster:
         self.stack.push_async_callback(_stop_all, node)
         return node
 
-    async def submit(self, node: Node, name: str) -> RunKey:
-        """A pending run whose agent no worker may have been started for yet."""
+    async def submit(self, node: Node, name: str, line: UUID | None = None) -> RunKey:
+        """A pending run whose agent no worker may have been started for yet; `line`: the conversation it waits in."""
         await node.core.database.execute("INSERT INTO catalog VALUES ('agent', $1, now()) ON CONFLICT DO NOTHING", name)
         request = RunRequest(
-            kind=Kind.AGENT, owner_kind="project", owner_id=self.project_id, fingerprint=b"", agent_id=name
+            kind=Kind.AGENT,
+            owner_kind="project",
+            owner_id=self.project_id,
+            fingerprint=b"",
+            agent_id=name,
+            conversation_id=line,
+            new_conversation=line is not None,
+            conversation_policy=None if line is None else RunPolicy.ENQUEUE,
         )
         created = await run_service.create(node.core, self.project_id, request)
         await node.engine.submit(created.run.key)
@@ -196,6 +204,24 @@ async def test_workers_share_the_runs_and_execute_each_once(cluster: Cluster) ->
     for key in keys:
         await ended(nodes[0].core, key)
     assert sorted(executed) == sorted(key.run_id for key in keys)
+
+
+async def test_runs_in_the_line_of_a_conversation_are_executed_one_by_one(cluster: Cluster) -> None:
+    nodes = [await cluster.node() for _ in range(2)]
+    seen: list[tuple[str, str]] = []
+
+    async def kind(ctx: RunContext) -> Outcome:
+        seen.append(("began", ctx.run_id))
+        await asyncio.sleep(0.05)
+        seen.append(("ends", ctx.run_id))
+        return Completed()
+
+    for node in nodes:
+        await node.work(kind, "a")
+    line = uuid4()
+    keys = [await cluster.submit(nodes[index % 2], "a", line) for index in range(3)]
+    assert (await ended(nodes[0].core, keys[-1])).status is Status.COMPLETED
+    assert seen == [(what, key.run_id) for key in keys for what in ("began", "ends")]
 
 
 async def test_a_worker_keeps_its_limit(cluster: Cluster) -> None:

@@ -118,6 +118,8 @@ def _members(run: Run) -> Iterator[tuple[str, str]]:
     for name, moment in (("created", run.created_at), ("started", run.started_at), ("ended", run.completed_at)):
         if moment is not None:
             yield name, moment.isoformat(timespec="milliseconds")
+    if run.held_by is not None:
+        yield "after", run.held_by
     if run.duration_ms is not None:
         yield "took", milliseconds(run.duration_ms)
     yield "attempt", str(run.attempt)

@@ -18,6 +18,7 @@ class Conversation(Answer, frozen=True):
     updated_at: datetime
     title: str | None = None
     metadata: Any = None
+    run_policy: str = "allow"
 
 
 class ConversationMessage(Answer, frozen=True):

@@ -26,9 +26,10 @@ class Conversations:
         type: str | None = None,
         title: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        run_policy: str | None = None,
     ) -> Conversation:
         """A new conversation, in the caller's own project unless `project_id` says otherwise."""
-        body = _given(project_id=project_id, type=type, title=title, metadata=metadata)
+        body = _given(project_id=project_id, type=type, title=title, metadata=metadata, run_policy=run_policy)
         call = Call("POST", url_of("conversations"), repeatable=False, body=body)
         return await self._transport.call(call, Conversation)
 
@@ -44,10 +45,15 @@ class Conversations:
         return await self._transport.call(call, Conversation)
 
     async def update(
-        self, conversation_id: str, *, title: str | None = None, metadata: Mapping[str, Any] | None = None
+        self,
+        conversation_id: str,
+        *,
+        title: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        run_policy: str | None = None,
     ) -> Conversation:
-        """Change the title or replace the metadata; what is None stays."""
-        body = _given(title=title, metadata=metadata)
+        """Change the title or the policy, or replace the metadata; what is None stays."""
+        body = _given(title=title, metadata=metadata, run_policy=run_policy)
         call = Call("PATCH", url_of("conversations", conversation_id), repeatable=True, body=body)
         return await self._transport.call(call, Conversation)
 

@@ -67,7 +67,8 @@ class Waiting(Answer, frozen=True):
 
 
 class Run(Answer, frozen=True):
-    """A run. `duration_ms` is in milliseconds, `timeout_seconds` in seconds."""
+    """A run. `duration_ms` is in milliseconds, `timeout_seconds` in seconds; `held_by`: the run it waits for in its
+    conversation."""
 
     run_id: str
     kind: str
@@ -81,6 +82,7 @@ class Run(Answer, frozen=True):
     attempt: int = 0
     cancelling: bool = False
     latest_event_id: int = 0
+    held_by: str | None = None
     waiting: Waiting | None = None
     target: str | None = None
     agent_id: str | None = None

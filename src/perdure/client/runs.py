@@ -28,6 +28,8 @@ from perdure.client.projects import Projects
 from perdure.client.stream import LogStream, OnInterruption
 from perdure.client.transport import Call, Query, Transport, url_of
 
+ConversationPolicy = Literal["allow", "reject", "enqueue", "interrupt", "rollback"]
+
 Message = Mapping[str, Any]
 """`{role, content}`, `{role, parts: [{type, text, …}]}`, or a message of AG-UI."""
 
@@ -54,12 +56,14 @@ class Runs:
         initial_status: Literal["pending", "running"] | None = None,
         input: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        conversation_policy: ConversationPolicy | None = None,
     ) -> CreatedRun:
         """Start an agent. `messages`: the conversation, or as a text what the user says.
 
         `conversation` is `"new"` or the id of one that exists; `public_id` becomes the run's id; `initial_status`
         `"running"` says that the caller executes the run itself; `input` holds further members of the request's input
         (`model`, `tools`, `runtime_overrides` …). `project_id` None: the caller's own project.
+        `conversation_policy`: what becomes of it while another run of the conversation is live.
         """
         project = project_id if project_id is not None else (await self._projects.own()).id
         said = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
@@ -77,7 +81,7 @@ class Runs:
         if conversation is not None:
             new = conversation == "new"
             body |= {"conversation_mode": "create_new"} if new else _existing(conversation)
-        return await self.submit(body, idempotency_key=idempotency_key)
+        return await self.submit(body, idempotency_key=idempotency_key, conversation_policy=conversation_policy)
 
     async def start(
         self,
@@ -108,13 +112,20 @@ class Runs:
         body |= {member: value for member, value in optional.items() if value is not None}
         return await self.submit(body, idempotency_key=idempotency_key)
 
-    async def submit(self, body: Mapping[str, Any], *, idempotency_key: str | None = None) -> CreatedRun:
+    async def submit(
+        self,
+        body: Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        conversation_policy: ConversationPolicy | None = None,
+    ) -> CreatedRun:
         """Create a run of any kind. `body` is that of POST /runs.
 
         Safe to repeat: it carries an Idempotency-Key, one made up for this call where none is given.
         """
         headers = {"idempotency-key": idempotency_key or uuid4().hex}
-        call = Call("POST", url_of("runs"), repeatable=True, body=body, headers=headers)
+        query: Query = {"conversation_policy": conversation_policy}
+        call = Call("POST", url_of("runs"), repeatable=True, body=body, headers=headers, query=query)
         return await self._transport.call(call, CreatedRun)
 
     async def list(
