@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import asyncpg
 
-from perdure.domain.errors import Unavailable
+from perdure.domain.errors import PerdureError, Unavailable
 
 if TYPE_CHECKING:
     PooledConnection: TypeAlias = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -113,7 +113,7 @@ class Database:
             connection = await self._borrow()
             try:
                 yield connection
-            except asyncpg.PostgresError:
+            except (asyncpg.PostgresError, PerdureError):  # no statement was interrupted: it can serve the next
                 self._give_back(connection)
                 raise
             except BaseException:
