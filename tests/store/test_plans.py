@@ -83,7 +83,7 @@ def many_appends(count: int) -> list[object]:
 TRANSITION: list[object] = [
     PROJECT, "run-000001", 0, "completed", "engine", 1, 1, False, None, START_MS, 1, 0, None,
     [0], [None], [1], [True], ["A"], ['[{"type":"A"}]'], False, NOW, None, None, None, None,
-    "remove", "agent:a", 0, NOW, None, False, 0,
+    "remove", "agent:a", NOW, None, False, 0,
 ]  # fmt: skip
 
 LATE = NOW - timedelta(hours=20)
@@ -112,17 +112,17 @@ HOT = [
     Hot("projects", "locate_run", [PROJECT, "nowhere"], frozenset({"run_head_pkey"}), 40),
     Hot("runs", "get_run_by_idempotency_key", [PROJECT, "k"], frozenset({"runs_once"}), 12),
     Hot("runs", "transition_run", TRANSITION, frozenset({"run_head_pkey", "runs_pkey"}), 120),
-    Hot("run_queue", "claim_runs", [["agent:agent-0"], NOW, 10, "w", NOW, START_MS], frozenset({"run_queue_due"}), 400),
+    Hot("run_queue", "claim_runs", [["agent:agent-0"], NOW, 10, "w", NOW, START_MS, False], frozenset({"run_queue_fair"}), 400),
     Hot(
-        "run_queue", "claim_runs", [[f"agent:agent-{n}" for n in range(50)], NOW, 10, "w", NOW, START_MS],
-        frozenset({"run_queue_due"}), 1000,
+        "run_queue", "claim_runs", [[f"agent:agent-{n}" for n in range(50)], NOW, 10, "w", NOW, START_MS, False],
+        frozenset({"run_queue_fair"}), 1000,
     ),
-    Hot("run_queue", "claim_runs", [["agent:none"], NOW, 10, "w", NOW, START_MS], frozenset({"run_queue_due"}), 40),
+    Hot("run_queue", "claim_runs", [["agent:none"], NOW, 10, "w", NOW, START_MS, False], frozenset({"run_queue_fair"}), 40),
     Hot("placements", "take_unplaced", [NOW], frozenset({"run_queue_unplaced"}), 2500),
     Hot("placements", "forget_placed", [NOW], frozenset({"run_queue_placed"}), 20),
     Hot(
         "run_queue", "claim_external_run",
-        [PROJECT, ["external:kind", "external:kind:key"], NOW, "w", NOW, START_MS],
+        [PROJECT, ["external:kind", "external:kind:key"], NOW, "w", NOW, START_MS, False],
         frozenset({"run_queue_due_external"}), 60,
     ),
     Hot("run_queue", "renew_lease", [*FOLLOWED, "worker-42", NOW], frozenset({"run_queue_pkey"}), 20),

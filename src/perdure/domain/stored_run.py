@@ -12,6 +12,7 @@ import msgspec
 from perdure.domain.ids import ConversationId, MessageId, ProjectId, RunId, RunKey
 from perdure.domain.remote_agent import ROUTE as REMOTE_ROUTE
 from perdure.domain.run import Executor, Kind, RunError, RunNames, RunState, Status, Waiting
+from perdure.domain.scheduling import Scheduling
 
 
 class Targets(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -119,8 +120,8 @@ class NewRun:
     created_by: str | None = None
     idempotency_key: str | None = None
     route: str | None = None
-    priority: int = 0
     about: About = field(default_factory=About)
+    scheduling: Scheduling = Scheduling()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,7 @@ class Run:
     latest_signal_id: int
     last_ts: int
     about: About
+    scheduling: Scheduling
 
     @property
     def key(self) -> RunKey:

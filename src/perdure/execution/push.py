@@ -13,7 +13,7 @@ from typing import Any, Final
 import httpx
 
 from perdure.domain.errors import RunNotFound, Unavailable
-from perdure.ledger.notify import CANCEL_CHANNEL, QUEUE_CHANNEL
+from perdure.ledger.notify import ANY_ROUTE, CANCEL_CHANNEL, QUEUE_CHANNEL
 from perdure.services import push_dispatch, push_errands
 from perdure.services.core import Core
 from perdure.telemetry import LogLine, get_logger
@@ -65,7 +65,7 @@ class PushRuntimes:
         await self._client.aclose()
 
     def _queued(self, routes: list[str]) -> None:
-        if not self._routes.isdisjoint(routes):
+        if ANY_ROUTE in routes or not self._routes.isdisjoint(routes):
             self._wake.set()
 
     async def _loop(self, client: httpx.AsyncClient) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from perdure.domain.errors import Unavailable
 from perdure.execution.attempt import Execute
 from perdure.execution.hands import Hands, WorkerOptions
-from perdure.ledger.notify import QUEUE_CHANNEL
+from perdure.ledger.notify import ANY_ROUTE, QUEUE_CHANNEL
 from perdure.services import lifecycle
 from perdure.services import runs as run_service
 from perdure.services.core import Core
@@ -88,5 +88,5 @@ class Worker:
         return len(claimed)
 
     def _queue_has_work(self, routes: list[str]) -> None:
-        if not self._hands.routes.isdisjoint(routes):
+        if ANY_ROUTE in routes or not self._hands.routes.isdisjoint(routes):
             self._wake.set()

@@ -26,6 +26,8 @@ CANCEL_CHANNEL = "perdure_cancel"
 KEYS_CHANNEL = "perdure_keys"
 ENDED_CHANNEL = "perdure_ended"
 """Runs that this process has ended; the others are not told."""
+ANY_ROUTE = "*"
+"""On the queue's channel: runs of any route may go on, because a limit has room."""
 CHANNELS = (LOG_CHANNEL, RUNS_CHANNEL, QUEUE_CHANNEL, CANCEL_CHANNEL, KEYS_CHANNEL)
 
 

@@ -20,7 +20,15 @@ from perdure.domain.lease import Claimed, Held
 from perdure.domain.run import Cancel, Command, Finish, RunNames, RunState, Signal, Start, Status, Yield
 from perdure.domain.stored_run import Run
 from perdure.domain.transitions import QueueOp, Transition, decide
-from perdure.ledger.notify import CANCEL_CHANNEL, ENDED_CHANNEL, LOG_CHANNEL, QUEUE_CHANNEL, RUNS_CHANNEL, run_item
+from perdure.ledger.notify import (
+    ANY_ROUTE,
+    CANCEL_CHANNEL,
+    ENDED_CHANNEL,
+    LOG_CHANNEL,
+    QUEUE_CHANNEL,
+    RUNS_CHANNEL,
+    run_item,
+)
 from perdure.ledger.replay import rest_of, stored_part
 from perdure.services import losses
 from perdure.services.core import Core
@@ -107,7 +115,7 @@ async def apply(
             )  # fmt: skip
             moved = await write(core.database, move, core.clock())
             if moved is not None:
-                announce(core, key, transition, believed.route)
+                announce(core, key, transition, believed.route, limited=moved.limited)
                 return Applied(transition, moved)
         believed = None
         await asyncio.sleep(0.001 * tries)
@@ -138,7 +146,7 @@ async def append_with(core: Core, run: Run, wanted: Append, transition: Transiti
     moved = await runs.move(core.database, move, core.clock())
     if moved is None:
         return None
-    announce(core, run.key, transition, run.route)
+    announce(core, run.key, transition, run.route, limited=moved.limited)
     return Appended(moved.latest_event_id, moved.latest_external_sequence, wanted.event_count, moved.revision)
 
 
@@ -162,7 +170,7 @@ async def signal_all(core: Core, run: Run, signals: Sequence[Signal]) -> bool:
         core.database, Move(run.key, run.revision, whole, _own_segments(whole), run.route), core.clock()
     )
     if moved is not None:
-        announce(core, run.key, whole, run.route)
+        announce(core, run.key, whole, run.route, limited=moved.limited)
     return moved is not None
 
 
@@ -170,7 +178,8 @@ async def claim(core: Core, worker_id: str, routes: Sequence[str], limit: int, l
     """Take up to `limit` due runs for a worker. Each is running, leased and fenced when this returns."""
     now = core.clock()
     expires = runs.at(now) + timedelta(seconds=lease_seconds)
-    return announce_claimed(core, await run_queue.claim(core.database, worker_id, routes, limit, now, expires), now)
+    taken = await run_queue.claim(core.database, worker_id, routes, limit, now, expires)
+    return announce_claimed(core, taken.runs, now)
 
 
 async def claim_external(
@@ -179,8 +188,8 @@ async def claim_external(
     """Take one due run of a project for an external worker; None where there is none."""
     now = core.clock()
     expires = runs.at(now) + timedelta(seconds=lease_seconds)
-    claimed = await run_queue.claim_external(core.database, project_id, worker_id, routes, now, expires)
-    return next(iter(announce_claimed(core, claimed, now)), None)
+    taken = await run_queue.claim_external(core.database, project_id, worker_id, routes, now, expires)
+    return next(iter(announce_claimed(core, taken.runs, now)), None)
 
 
 def announce_claimed(core: Core, claimed: list[Claimed], now: int) -> list[Claimed]:
@@ -264,13 +273,18 @@ async def finish(core: Core, key: RunKey, command: Finish, extra: Extra = NOTHIN
     return applied.transition is not None or run.status is command.status, run
 
 
-def announce(core: Core, key: RunKey, transition: Transition, route: str) -> None:
-    """Tell this process and the others what a committed transition means for them."""
+def announce(core: Core, key: RunKey, transition: Transition, route: str, *, limited: bool) -> None:
+    """Tell this process and the others what a committed transition means for them.
+
+    `limited`: it may have made room under a limit, for runs of any route.
+    """
     core.hub.grew((key,))
     core.notifier.say(LOG_CHANNEL, (run_item(key),))
     announce_moved(core, (key,))
     if transition.state.status.terminal:
         core.router.heard_here(ENDED_CHANNEL, [run_item(key)])
+    if limited:
+        announce_queued(core, ANY_ROUTE)
     if transition.queue is QueueOp.ENQUEUE:
         announce_queued(core, route)
     elif transition.queue is QueueOp.CANCEL or transition.state.status is Status.CANCELLED:
@@ -287,7 +301,7 @@ def announce_moved(core: Core, keys: Iterable[RunKey]) -> None:
 
 
 def announce_queued(core: Core, route: str) -> None:
-    """Wake idle workers that serve a route, here and elsewhere."""
+    """Wake idle workers that serve a route (or, with ANY_ROUTE, all), here and elsewhere."""
     core.router.heard_here(QUEUE_CHANNEL, [route])
     core.notifier.say(QUEUE_CHANNEL, (route,))
 

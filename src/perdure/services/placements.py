@@ -61,5 +61,5 @@ async def claim(core: Core, worker_id: str, key: RunKey, route: str, lease_secon
     """Take one run for a worker: running, leased and fenced when this returns. None where it cannot be claimed now."""
     now = core.clock()
     expires = at(now) + timedelta(seconds=lease_seconds)
-    claimed = await run_queue.claim_one(core.database, worker_id, key, route, now, expires)
-    return next(iter(lifecycle.announce_claimed(core, claimed, now)), None)
+    taken = await run_queue.claim_one(core.database, worker_id, key, route, now, expires)
+    return next(iter(lifecycle.announce_claimed(core, taken.runs, now)), None)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from perdure.ledger.notify import QUEUE_CHANNEL, Router
+from perdure.ledger.notify import ANY_ROUTE, QUEUE_CHANNEL, Router
 
 
 class QueueWatch:
@@ -42,7 +42,7 @@ class QueueWatch:
                     del self._waiting[route]
 
     def _queued(self, routes: list[str]) -> None:
-        for route in routes:
+        for route in self._waiting if ANY_ROUTE in routes else routes:
             for event in self._waiting.get(route, ()):
                 event.set()
 

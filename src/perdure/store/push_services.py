@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from perdure.domain.ids import ProjectId, PushServiceId, RunId, RunKey
 from perdure.domain.lease import Claimed, Held
 from perdure.domain.push_service import DueErrand, Errand, PushClaim, PushService, PushStatus
+from perdure.store import run_queue
 from perdure.store.database import Database
 from perdure.store.queries import load
 
@@ -80,12 +81,26 @@ async def claim(
     heard_since: datetime,
     expires: datetime,
 ) -> list[PushClaim]:
-    """Take up to `limit` due runs for a service."""
-    rows = await database.fetch(
-        _SQL["claim_push_runs"],
-        service.id, list(routes), service.project_id, service.agent_id, now, limit, heard_since, expires, now_ms,
-    )  # fmt: skip
-    return [PushClaim(_claimed(row), row["tries"]) for row in rows]
+    """Take up to `limit` due runs for a service, as many as the limits of targets and projects let in."""
+    sql = _SQL["claim_push_runs"]
+    before = (service.id, list(routes), service.project_id, service.agent_id, now)
+    after = (heard_since, expires, now_ms)
+    rows = await database.fetch(sql, *before, limit, *after, False)
+    if not rows or not rows[0]["limited"]:
+        return _claims(rows)
+    taken: list[PushClaim] = []
+    async with database.transaction() as connection:
+        await connection.execute(run_queue.CLAIMS_ALONE)
+        while len(taken) < limit:
+            # One by one: each is counted before the next is looked for.
+            if not (more := _claims(await connection.fetch(sql, *before, 1, *after, True))):
+                break
+            taken.extend(more)
+    return taken
+
+
+def _claims(rows: Sequence[asyncpg.Record]) -> list[PushClaim]:
+    return [PushClaim(_claimed(row), row["tries"]) for row in rows if row["run_id"] is not None]
 
 
 async def hand_over(

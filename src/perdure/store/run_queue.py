@@ -17,37 +17,83 @@ if TYPE_CHECKING:
 
 _SQL = load("run_queue")
 _AT_ONCE = 500
-_CLAIM_ONE = _SQL["claim_runs"].replace(
-    "WHERE q.route = served.route", "WHERE q.project_id = $7 AND q.run_id = $8 AND q.route = served.route"
+CLAIMS_ALONE = _SQL["claims_alone"]
+"""Until the end of the transaction nobody else claims where limits apply."""
+_CLAIM_ONE = (
+    _SQL["claim_runs"]
+    .replace(
+        "SELECT route, project_id, level FROM walked",
+        "SELECT route, project_id, -priority AS level FROM run_queue WHERE project_id = $8 AND run_id = $9",
+    )
+    .replace("WHERE q.route = ", "WHERE q.run_id = $9 AND q.route = ")
 )
 """One statement has the rules of a claim. A filter in it that may be absent would cost `claim_runs` its index."""
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The runs that a claim took. `limited`: limits apply to what it asked for, so they may be why it took no more."""
+
+    runs: list[Claimed]
+    limited: bool
+
+
 async def claim(
     database: Database, worker_id: str, routes: Sequence[str], limit: int, now_ms: int, expires: datetime
-) -> list[Claimed]:
-    """Take up to `limit` due runs of the given routes, highest priority first."""
+) -> Taken:
+    """Take up to `limit` due runs of the given routes: of the projects with the fewest in flight first, and of each
+    project by priority, then age."""
     now = datetime.fromtimestamp(now_ms / 1000, expires.tzinfo)
-    rows = await database.fetch(_SQL["claim_runs"], list(routes), now, limit, worker_id, expires, now_ms)
-    return [_claimed(row) for row in rows]
+    after = (worker_id, expires, now_ms)
+    rows = await database.fetch(_SQL["claim_runs"], list(routes), now, limit, *after, False)
+    if not _limited(rows):
+        return Taken(_claimed_of(rows), limited=False)
+    taken: list[Claimed] = []
+    async with database.transaction() as connection:
+        await connection.execute(CLAIMS_ALONE)
+        # Where a limit is met in the middle of a claim, another run may go in the place of one that it kept back.
+        while len(taken) < limit:
+            rows = await connection.fetch(_SQL["claim_runs"], list(routes), now, limit - len(taken), *after, True)
+            if not (more := _claimed_of(rows)):
+                break
+            taken.extend(more)
+    return Taken(taken, limited=True)
 
 
 async def claim_one(
     database: Database, worker_id: str, key: RunKey, route: str, now_ms: int, expires: datetime
-) -> list[Claimed]:
-    """Take one run, under the rules of `claim`; nothing where it is not due, or somebody else has it."""
+) -> Taken:
+    """Take one run, under the rules of `claim`; nothing where it is not due, somebody else has it, or its limits are
+    reached."""
     now = datetime.fromtimestamp(now_ms / 1000, expires.tzinfo)
-    rows = await database.fetch(_CLAIM_ONE, [route], now, 1, worker_id, expires, now_ms, *key)
-    return [_claimed(row) for row in rows]
+    return await _one(database, _CLAIM_ONE, [[route], now, 1, worker_id, expires, now_ms], *key)
 
 
 async def claim_external(
     database: Database, project_id: ProjectId, worker_id: str, routes: Sequence[str], now_ms: int, expires: datetime
-) -> list[Claimed]:
-    """Take the first due run of the given external routes of one project, if there is one."""
+) -> Taken:
+    """Take the first due run of the given external routes of one project, if there is one and the project has room."""
     now = datetime.fromtimestamp(now_ms / 1000, expires.tzinfo)
-    rows = await database.fetch(_SQL["claim_external_run"], project_id, list(routes), now, worker_id, expires, now_ms)
-    return [_claimed(row) for row in rows]
+    values = [project_id, list(routes), now, worker_id, expires, now_ms]
+    return await _one(database, _SQL["claim_external_run"], values)
+
+
+async def _one(database: Database, sql: str, values: Sequence[object], *more: object) -> Taken:
+    """At most one run: at once where no limit applies, otherwise while nobody else claims."""
+    rows = await database.fetch(sql, *values, False, *more)
+    if not _limited(rows):
+        return Taken(_claimed_of(rows), limited=False)
+    async with database.transaction() as connection:
+        await connection.execute(CLAIMS_ALONE)
+        return Taken(_claimed_of(await connection.fetch(sql, *values, True, *more)), limited=True)
+
+
+def _limited(rows: Sequence[asyncpg.Record]) -> bool:
+    return bool(rows) and bool(rows[0]["limited"])
+
+
+def _claimed_of(rows: Sequence[asyncpg.Record]) -> list[Claimed]:
+    return [_claimed(row) for row in rows if row["run_id"] is not None]
 
 
 def _claimed(row: asyncpg.Record) -> Claimed:

@@ -13,6 +13,7 @@ from perdure.domain.errors import ConversationNotFound
 from perdure.domain.event import Segment
 from perdure.domain.ids import ConversationId, ProjectId, RunId, RunKey
 from perdure.domain.run import Executor, Kind, RunError, RunState, Status, Waiting
+from perdure.domain.scheduling import Scheduling
 from perdure.domain.stored_run import About, NewRun, Run, RunFilter, RunSpec, Viewer, Visibility
 from perdure.domain.transitions import Transition
 from perdure.store.database import Database, Rows
@@ -24,11 +25,12 @@ _SQL = load("runs")
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A run's counters after a transition."""
+    """A run's counters after a transition. `limited`: it may have made room under a limit."""
 
     revision: int
     latest_event_id: int
     latest_external_sequence: int
+    limited: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,6 @@ class Move:
     transition: Transition
     segments: tuple[Segment, ...]
     route: str
-    priority: int = 0
     expected_event_id: int | None = None
     output: str | None = None
     metadata: str | None = None
@@ -68,7 +69,8 @@ async def create(database: Rows, run: NewRun, *, unless_policy: bool = False) ->
             msgspec.json.encode(run.spec).decode(), run.input.decode() if run.input is not None else None,
             run.status, run.metadata.decode() if run.metadata is not None else None, run.created_by,
             run.idempotency_key, run.request_hash, run.created_at, run.new_conversation, run.executor,
-            run.route, run.priority, *_about_columns(run.about), unless_policy,
+            run.route, run.scheduling.priority, *_about_columns(run.about),
+            run.scheduling.run_after, run.scheduling.deadline, unless_policy,
         )  # fmt: skip
     except asyncpg.ForeignKeyViolationError as error:
         raise ConversationNotFound(f"There is no conversation {run.conversation_id}.") from error
@@ -172,7 +174,7 @@ async def move(database: Rows, wanted: Move, now_ms: int) -> Moved | None:
         wanted.transition.started, now,
         error.code if error else None, error.message if error else None,
         wanted.output, wanted.metadata,
-        wanted.transition.queue, wanted.route, wanted.priority, _due(wanted.transition, now_ms), wanted.input,
+        wanted.transition.queue, wanted.route, _due(wanted.transition, now_ms), wanted.input,
         wanted.transition.signals, wanted.transition.room_ms,
     )  # fmt: skip
     return None if row is None else Moved(*row)
@@ -227,6 +229,7 @@ def _as_created(new: NewRun, parent_run_id: RunId | None, root_run_id: RunId) ->
         latest_signal_id=0,
         last_ts=0,
         about=new.about,
+        scheduling=new.scheduling,
     )
 
 
@@ -274,6 +277,7 @@ def run_of(row: asyncpg.Record) -> Run:
         latest_signal_id=row["latest_signal_id"],
         last_ts=row["last_ts"],
         about=_about(row),
+        scheduling=Scheduling(row["priority"], row["run_after"], row["deadline"]),
     )
 
 

@@ -48,8 +48,21 @@ SELECT EXISTS (
 ) AS serves;
 
 -- name: claim_push_runs
--- System: take due agent runs for a push service: like claim_external_run, of its project_id ($3) or of all, for its agent ($4) or any. A run that another living service ($7) may hold is left to that one.
-WITH due AS (
+-- System: take due agent runs for a push service: like claim_external_run, of its project_id ($3) or of all, for its agent ($4) or any. A run that another living service ($7) may hold is left to that one. Where limits apply, only under claims_alone ($10).
+WITH limits AS MATERIALIZED (
+    SELECT EXISTS (SELECT FROM projects WHERE max_running IS NOT NULL)
+           OR EXISTS (SELECT FROM catalog WHERE concurrency IS NOT NULL AND kind || ':' || name = ANY ($2)) AS apply
+), full_route AS MATERIALIZED (
+    SELECT kind || ':' || name AS route
+    FROM catalog
+    WHERE $10 AND concurrency IS NOT NULL AND kind || ':' || name = ANY ($2)
+      AND concurrency <= (SELECT count(*) FROM runs_in_flight f WHERE f.route = kind || ':' || name)
+), full_project AS MATERIALIZED (
+    SELECT id
+    FROM projects
+    WHERE $10 AND max_running IS NOT NULL
+      AND max_running <= (SELECT count(*) FROM runs_in_flight f WHERE f.project_id = id)
+), due AS (
     SELECT taken.project_id, taken.run_id, taken.priority, taken.available_at
     FROM unnest($2::text[]) AS served(route),
          LATERAL (
@@ -58,6 +71,9 @@ WITH due AS (
              JOIN run_head h ON h.project_id = q.project_id AND h.run_id = q.run_id
              WHERE q.route = served.route AND q.lease_owner IS NULL AND q.available_at <= $5 AND h.status = 'pending'
                AND ($3::uuid IS NULL OR q.project_id = $3)
+               AND ($10 OR NOT (SELECT apply FROM limits))
+               AND NOT EXISTS (SELECT FROM full_route WHERE route = q.route)
+               AND NOT EXISTS (SELECT FROM full_project WHERE id = q.project_id)
                AND EXISTS (SELECT FROM runs r WHERE r.project_id = q.project_id AND r.run_id = q.run_id AND r.kind = 'agent'
                                                 AND ($4::text IS NULL OR r.agent_id = $4))
                AND NOT EXISTS (SELECT FROM push_runs p JOIN push_services o ON o.id = p.service_id
@@ -100,9 +116,9 @@ WITH due AS (
         errand = NULL, errand_at = NULL, errand_tries = 0
     RETURNING p.project_id, p.run_id, p.tries
 )
-SELECT head.project_id, head.run_id, head.revision, head.attempt, head.fence, head.latest_event_id, head.available_at,
-       held.tries
-FROM head JOIN held ON held.project_id = head.project_id AND held.run_id = head.run_id;
+SELECT limits.apply AS limited, head.project_id, head.run_id, head.revision, head.attempt, head.fence,
+       head.latest_event_id, head.available_at, held.tries
+FROM limits LEFT JOIN (head JOIN held ON held.project_id = head.project_id AND held.run_id = head.run_id) ON true;
 
 -- name: hand_over
 -- The service took the run: its heartbeats keep the lease now. No row when the claim of this fence is over, or the run has ended or is to be cancelled.

@@ -11,18 +11,19 @@ WITH spawner AS (
     INSERT INTO runs (project_id, run_id, kind, owner_kind, owner_id, agent_id, target, parent_run_id, root_run_id,
                       conversation_id, message_id, batch_id, tags, spec, input, status, metadata, created_by,
                       idempotency_key, request_hash, created_at, started_at, updated_at,
-                      visibility, name, title, topic, categories, content_type_name, forked_from, profile)
+                      visibility, name, title, topic, categories, content_type_name, forked_from, profile,
+                      priority, run_after, deadline)
     SELECT $1, $2, $3, $4, $5, $6, $7, coalesce($8, (SELECT run_id FROM spawner)),
             coalesce((SELECT p.root_run_id FROM runs p WHERE p.project_id = $1 AND p.run_id = $8), $8,
                      (SELECT root_run_id FROM spawner), $2),
             $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20::timestamptz,
             CASE WHEN $15 = 'running' THEN $20::timestamptz END, $20::timestamptz,
-            $25, $26, $27, $28, $29, $30, $31, $32
+            $25, $26, $27, $28, $29, $30, $31, $32, $24, $33, $34
     -- Under a policy a run is created by services/conversation_line.py.
-    WHERE NOT ($33 AND EXISTS (SELECT FROM conversations c
+    WHERE NOT ($35 AND EXISTS (SELECT FROM conversations c
                                WHERE c.project_id = $1 AND c.id = $9 AND c.run_policy <> 'allow'))
     ON CONFLICT DO NOTHING
-    RETURNING project_id, run_id, parent_run_id, root_run_id, conversation_id, message_id, status, created_at
+    RETURNING project_id, run_id, parent_run_id, root_run_id, conversation_id, message_id, status, created_at, priority, run_after
 ), conversation AS (
     INSERT INTO conversations (project_id, id, created_at, updated_at)
     SELECT project_id, conversation_id, created_at, created_at FROM created WHERE $21
@@ -37,7 +38,7 @@ WITH spawner AS (
     SELECT project_id, run_id, status, $22, CASE WHEN status = 'running' THEN 1 ELSE 0 END FROM created
 ), queued AS (
     INSERT INTO run_queue (project_id, run_id, route, priority, available_at)
-    SELECT project_id, run_id, $23, $24, created_at FROM created WHERE $23::text IS NOT NULL
+    SELECT project_id, run_id, $23, priority, greatest(created_at, run_after) FROM created WHERE $23::text IS NOT NULL
 )
 SELECT parent_run_id, root_run_id FROM created;
 
@@ -114,14 +115,14 @@ WITH moved AS (
         version = CASE WHEN $4 IN ('completed', 'failed', 'cancelled') THEN NULL ELSE h.version END,
         latest_event_id = h.latest_event_id + $11,
         latest_external_sequence = h.latest_external_sequence + $12,
-        latest_signal_id = CASE WHEN $31 THEN h.latest_event_id + $11 ELSE h.latest_signal_id END,
-        last_ts = greatest(h.last_ts, $10::bigint - 1) + $11 + $32
+        latest_signal_id = CASE WHEN $30 THEN h.latest_event_id + $11 ELSE h.latest_signal_id END,
+        last_ts = greatest(h.last_ts, $10::bigint - 1) + $11 + $31
     WHERE h.project_id = $1 AND h.run_id = $2 AND h.revision = $3
       AND ($13::bigint IS NULL OR h.latest_event_id = $13)
     RETURNING h.project_id, h.run_id, h.status, h.revision, h.fence, h.latest_event_id, h.latest_external_sequence, h.last_ts,
               h.latest_event_id - $11 AS previous_event_id,
               h.latest_external_sequence - $12 AS previous_external_sequence,
-              h.last_ts - $11 - $32 AS previous_ts
+              h.last_ts - $11 - $31 AS previous_ts
 ), stored AS (
     INSERT INTO run_events (project_id, run_id, first_event_id, last_event_id, first_ts, first_external_sequence,
                             public, types, events)
@@ -146,11 +147,11 @@ WITH moved AS (
         error_message = CASE WHEN m.status IN ('failed', 'cancelled') THEN $23::text END,
         output = CASE WHEN m.status IN ('completed', 'failed', 'cancelled') THEN $24::json END,
         metadata = coalesce($25::json, r.metadata),
-        input = coalesce($30::json, r.input),
+        input = coalesce($29::json, r.input),
         updated_at = $21::timestamptz
     FROM moved m
     WHERE r.project_id = m.project_id AND r.run_id = m.run_id
-    RETURNING r.project_id, r.run_id, r.status, r.parent_run_id
+    RETURNING r.project_id, r.run_id, r.status, r.parent_run_id, r.priority, r.run_after
 ), unanswered AS (
     UPDATE input_requests i
     SET status = CASE WHEN i.expires_at <= $21::timestamptz THEN 'expired' ELSE 'cancelled' END,
@@ -164,7 +165,7 @@ WITH moved AS (
 ), sleeping AS (
     -- A child may have ended since the attempt looked: its earlier time holds.
     INSERT INTO run_timers AS t (project_id, run_id, wake_at)
-    SELECT m.project_id, m.run_id, $29::timestamptz FROM moved m WHERE $26 = 'sleep'
+    SELECT m.project_id, m.run_id, $28::timestamptz FROM moved m WHERE $26 = 'sleep'
     ON CONFLICT (project_id, run_id) DO UPDATE SET wake_at = least(t.wake_at, excluded.wake_at)
 ), parent AS (
     -- A workflow may wait for the child that ends here, or be about to: it looks again.
@@ -180,9 +181,15 @@ WITH moved AS (
     WHERE $26 = 'cancel' AND q.project_id = m.project_id AND q.run_id = m.run_id
 ), queued AS (
     INSERT INTO run_queue (project_id, run_id, route, priority, available_at)
-    SELECT m.project_id, m.run_id, $27::text, $28::smallint, $29::timestamptz FROM moved m WHERE $26 = 'enqueue'
+    SELECT project_id, run_id, $27::text, priority, greatest($28::timestamptz, run_after) FROM wide WHERE $26 = 'enqueue'
     ON CONFLICT (project_id, run_id) DO UPDATE
     SET lease_owner = NULL, lease_expires_at = NULL, fence = NULL, cancel_at = NULL, available_at = excluded.available_at,
         place_again_at = NULL
 )
-SELECT revision, latest_event_id, latest_external_sequence FROM moved;
+SELECT revision, latest_event_id, latest_external_sequence,
+       -- Whether one that does not run any more may have made room for another.
+       status <> 'running' AND (
+           EXISTS (SELECT FROM projects WHERE id = $1 AND max_running IS NOT NULL)
+           OR EXISTS (SELECT FROM catalog WHERE concurrency IS NOT NULL AND kind = split_part($27, ':', 1)
+                                            AND name = substr($27, strpos($27, ':') + 1))) AS limited
+FROM moved;
