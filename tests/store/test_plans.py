@@ -80,6 +80,14 @@ def many_appends(count: int) -> list[object]:
     ]  # fmt: skip
 
 
+FIFTY = [f"agent:agent-{n}" for n in range(50)]
+
+
+def claimed(*routes: str) -> list[object]:
+    """The values of claim_runs."""
+    return [list(routes), NOW, 10, "w", NOW, START_MS, False]
+
+
 TRANSITION: list[object] = [
     PROJECT, "run-000001", 0, "completed", "engine", 1, 1, False, None, START_MS, 1, 0, None,
     [0], [None], [1], [True], ["A"], ['[{"type":"A"}]'], False, NOW, None, None, None, None,
@@ -112,12 +120,9 @@ HOT = [
     Hot("projects", "locate_run", [PROJECT, "nowhere"], frozenset({"run_head_pkey"}), 40),
     Hot("runs", "get_run_by_idempotency_key", [PROJECT, "k"], frozenset({"runs_once"}), 12),
     Hot("runs", "transition_run", TRANSITION, frozenset({"run_head_pkey", "runs_pkey"}), 120),
-    Hot("run_queue", "claim_runs", [["agent:agent-0"], NOW, 10, "w", NOW, START_MS, False], frozenset({"run_queue_fair"}), 400),
-    Hot(
-        "run_queue", "claim_runs", [[f"agent:agent-{n}" for n in range(50)], NOW, 10, "w", NOW, START_MS, False],
-        frozenset({"run_queue_fair"}), 1000,
-    ),
-    Hot("run_queue", "claim_runs", [["agent:none"], NOW, 10, "w", NOW, START_MS, False], frozenset({"run_queue_fair"}), 40),
+    Hot("run_queue", "claim_runs", claimed("agent:agent-0"), frozenset({"run_queue_fair"}), 400),
+    Hot("run_queue", "claim_runs", claimed(*FIFTY), frozenset({"run_queue_fair"}), 1000),
+    Hot("run_queue", "claim_runs", claimed("agent:none"), frozenset({"run_queue_fair"}), 40),
     Hot("placements", "take_unplaced", [NOW], frozenset({"run_queue_unplaced"}), 2500),
     Hot("placements", "forget_placed", [NOW], frozenset({"run_queue_placed"}), 20),
     Hot(

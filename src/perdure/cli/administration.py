@@ -46,6 +46,9 @@ class Projects(Protocol):
     async def list(self) -> tuple[Project, ...]:
         """All projects."""
 
+    async def limit(self, ref: str, max_running: int | None) -> Project:
+        """Set or lift the limit of a project's runs at once."""
+
 
 class Keys(Protocol):
     """What administers keys: `client.keys`, or the database itself."""
@@ -155,6 +158,17 @@ def create_project(
         note(f"Project {made.slug} ({made.name}).")
 
 
+def limit_project(context: typer.Context, ref: str, max_running: int | None, *, direct: bool, as_json: bool) -> None:
+    """Set or lift the limit of a project's runs at once."""
+    changed = _with_projects(context, direct, lambda projects: projects.limit(ref, max_running))
+    if as_json:
+        write_json(changed)
+    elif changed.max_running is None:
+        note(f"Any number of runs of project {changed.slug} may be executed at once.")
+    else:
+        note(f"At most {changed.max_running} runs of project {changed.slug} are executed at once.")
+
+
 def list_projects(context: typer.Context, *, direct: bool, as_json: bool) -> None:
     """List projects."""
     found = _with_projects(context, direct, lambda projects: projects.list())
@@ -162,10 +176,17 @@ def list_projects(context: typer.Context, *, direct: bool, as_json: bool) -> Non
         write_json({"data": found})
         return
     write_table(
-        ("SLUG", "NAME", "CREATED", "ID"),
-        ((project.slug, project.name, f"{project.created_at:%Y-%m-%d}", project.id) for project in found),
+        ("SLUG", "NAME", "MAX RUNNING", "CREATED", "ID"),
+        (
+            (project.slug, project.name, _limit(project), f"{project.created_at:%Y-%m-%d}", project.id)
+            for project in found
+        ),
         empty="There are no projects.",
     )
+
+
+def _limit(project: Project) -> str:
+    return "" if project.max_running is None else str(project.max_running)
 
 
 def _state(key: Key, now: datetime) -> str:

@@ -56,6 +56,10 @@ class DirectProjects:
         """All projects, oldest first."""
         return tuple(map(_project, await projects.list_all(self._core)))
 
+    async def limit(self, ref: str, max_running: int | None) -> Project:
+        """Set or lift the limit of a project's runs at once."""
+        return _project(await projects.set_max_running(self._core, await projects.get(self._core, ref), max_running))
+
 
 class DirectKeys:
     """As `client.keys`. `project` None means the default project, which is made if there is none yet."""
@@ -110,7 +114,13 @@ def _uuid(text: str | None) -> UUID | None:
 
 
 def _project(stored: StoredProject) -> Project:
-    return Project(id=str(stored.id), slug=stored.slug, name=stored.name, created_at=stored.created_at)
+    return Project(
+        id=str(stored.id),
+        slug=stored.slug,
+        name=stored.name,
+        created_at=stored.created_at,
+        max_running=stored.max_running,
+    )
 
 
 def _key(stored: ApiKey) -> Key:

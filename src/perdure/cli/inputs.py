@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +38,13 @@ def object_of(text: str) -> dict[str, Any]:
         return msgspec.json.decode(text if literal else read_text(Path(text)), type=dict[str, Any])
     except msgspec.DecodeError as error:
         fail(f"{'This' if literal else text} does not hold a JSON object: {error}.")
+
+
+def read_time(option: str, text: str | None) -> datetime | None:
+    """A time in ISO 8601, local where it has no offset; None for nothing. Ends the command where it is none."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        fail(f"{option} must be a time, such as 2030-01-31T12:00 or 2030-01-31T12:00:00+01:00.")

@@ -1,4 +1,4 @@
-"""`perdure projects`: create and list projects."""
+"""`perdure projects`: create, limit and list projects."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from perdure.cli.lazy import Lazy
 from perdure.cli.options import Direct, Json
+from perdure.domain.project import MOST_RUNNING
 
 if TYPE_CHECKING:
     from perdure.cli import administration
@@ -17,7 +18,7 @@ else:
 app = typer.Typer(
     name="projects",
     no_args_is_help=True,
-    help="Create and list projects. Over HTTP with an administrator's key, or --direct on the database.",
+    help="Create, limit and list projects. Over HTTP with an administrator's key, or --direct on the database.",
 )
 
 
@@ -32,6 +33,21 @@ def create(
 ) -> None:
     """Create a project."""
     administration.create_project(context, slug, name, project_id, direct=direct, as_json=as_json)
+
+
+@app.command("limit")
+def limit(
+    context: typer.Context,
+    project: Annotated[str, typer.Argument(help="Its slug or id.", show_default=False)],
+    max_running: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST_RUNNING, help="How many of its runs are executed at once; any number if unset."),
+    ] = None,
+    direct: Direct = False,
+    as_json: Json = False,
+) -> None:
+    """Say how many runs of a project may be executed at once. Without --max-running the limit is lifted."""
+    administration.limit_project(context, project, max_running, direct=direct, as_json=as_json)
 
 
 @app.command("list")

@@ -9,6 +9,7 @@ import typer
 from perdure.cli.lazy import Lazy
 from perdure.cli.options import Follow, Json, Project, RunId, Wait
 from perdure.domain.run import Kind, Status
+from perdure.domain.scheduling import HIGHEST_PRIORITY, LOWEST_PRIORITY
 
 if TYPE_CHECKING:
     from perdure.cli import run_reading, run_starting, run_tree
@@ -49,10 +50,29 @@ def create(
         str | None, typer.Option("--id", help="The run's id. The same id again answers the same run.")
     ] = None,
     project: Project = None,
+    priority: Annotated[
+        int | None,
+        typer.Option(
+            min=LOWEST_PRIORITY,
+            max=HIGHEST_PRIORITY,
+            help="A higher one goes first among the project's runs; 0 if unset.",
+        ),
+    ] = None,
+    run_after: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="No worker gets it before (2030-01-31T12:00, local time if it has no offset)."
+        ),
+    ] = None,
+    deadline: Annotated[
+        str | None, typer.Option(metavar="TIME", help="It fails when it has not ended by then.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Start a run of an agent, a workflow, a task or an eval. `perdure catalog` lists them."""
-    wanted = run_starting.Wanted(target, prompt, given, conversation, public_id, project)
+    wanted = run_starting.Wanted(
+        target, prompt, given, conversation, public_id, project, priority, run_after, deadline,
+    )  # fmt: skip
     run_starting.create(context, wanted, follow=follow, wait=wait, as_json=as_json)
 
 

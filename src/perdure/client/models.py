@@ -83,6 +83,9 @@ class Run(Answer, frozen=True):
     cancelling: bool = False
     latest_event_id: int = 0
     held_by: str | None = None
+    priority: int = 0
+    run_after: datetime | None = None
+    deadline: datetime | None = None
     waiting: Waiting | None = None
     target: str | None = None
     agent_id: str | None = None
@@ -239,12 +242,13 @@ class ListedEvent(Answer, frozen=True):
 
 
 class Project(Answer, frozen=True):
-    """A project."""
+    """A project. `max_running`: how many of its runs are executed at once; None: any number."""
 
     id: str
     slug: str
     name: str
     created_at: datetime
+    max_running: int | None = None
 
 
 class Key(Answer, frozen=True):

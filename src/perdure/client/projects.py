@@ -34,6 +34,11 @@ class Projects:
         """A project by its id or slug."""
         return await self._transport.call(Call("GET", url_of("projects", ref), repeatable=True), Project)
 
+    async def limit(self, ref: str, max_running: int | None) -> Project:
+        """Let at most so many runs of a project be executed at once; None: any number. For administrators."""
+        call = Call("PATCH", url_of("projects", ref), repeatable=True, body={"max_running": max_running})
+        return await self._transport.call(call, Project)
+
     async def own(self) -> Project:
         """The project that runs are created in where none is named; asked for once.
 

@@ -57,13 +57,17 @@ class Runs:
         input: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
         conversation_policy: ConversationPolicy | None = None,
+        priority: int | None = None,
+        run_after: datetime | None = None,
+        deadline: datetime | None = None,
     ) -> CreatedRun:
         """Start an agent. `messages`: the conversation, or as a text what the user says.
 
         `conversation` is `"new"` or the id of one that exists; `public_id` becomes the run's id; `initial_status`
         `"running"` says that the caller executes the run itself; `input` holds further members of the request's input
         (`model`, `tools`, `runtime_overrides` …). `project_id` None: the caller's own project.
-        `conversation_policy`: what becomes of it while another run of the conversation is live.
+        `conversation_policy`: what becomes of it while another run of the conversation is live. `priority`,
+        `run_after` and `deadline` are as in `submit`.
         """
         project = project_id if project_id is not None else (await self._projects.own()).id
         said = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
@@ -81,7 +85,14 @@ class Runs:
         if conversation is not None:
             new = conversation == "new"
             body |= {"conversation_mode": "create_new"} if new else _existing(conversation)
-        return await self.submit(body, idempotency_key=idempotency_key, conversation_policy=conversation_policy)
+        return await self.submit(
+            body,
+            idempotency_key=idempotency_key,
+            conversation_policy=conversation_policy,
+            priority=priority,
+            run_after=run_after,
+            deadline=deadline,
+        )
 
     async def start(
         self,
@@ -92,12 +103,16 @@ class Runs:
         public_id: str | None = None,
         parent_run_id: str | None = None,
         idempotency_key: str | None = None,
+        priority: int | None = None,
+        run_after: datetime | None = None,
+        deadline: datetime | None = None,
         **more: Any,
     ) -> CreatedRun:
         """Start `workflow:<name>`, `task:<name>` or `eval:<name>`; for agents there is `create`.
 
         `given` is a workflow's input, a task's or an eval's config. `more` are further members of the request, for a
-        task `name`, `batch_id`, `timeout_seconds` and `backoff_limit`. Raises ValueError for another sort of target,
+        task `name`, `batch_id`, `timeout_seconds` and `backoff_limit`. `priority`, `run_after` and `deadline` are as
+        in `submit`. Raises ValueError for another sort of target,
         ApiError `target_not_found` for what nobody serves, and `invalid_request` for an input that does not fit.
         """
         kind, _, name = target.partition(":")
@@ -110,7 +125,9 @@ class Runs:
         body: dict[str, Any] = {"kind": kind, "owner": {"kind": "project", "id": project}, "request": request}
         optional = {"public_id": public_id, "parent_run_id": parent_run_id}
         body |= {member: value for member, value in optional.items() if value is not None}
-        return await self.submit(body, idempotency_key=idempotency_key)
+        return await self.submit(
+            body, idempotency_key=idempotency_key, priority=priority, run_after=run_after, deadline=deadline
+        )
 
     async def submit(
         self,
@@ -118,14 +135,24 @@ class Runs:
         *,
         idempotency_key: str | None = None,
         conversation_policy: ConversationPolicy | None = None,
+        priority: int | None = None,
+        run_after: datetime | None = None,
+        deadline: datetime | None = None,
     ) -> CreatedRun:
         """Create a run of any kind. `body` is that of POST /runs.
 
+        `priority` (-100 to 100): a higher one goes first among the project's runs. `run_after`, `deadline` (aware
+        datetimes): no worker gets the run before the one, and it fails when it has not ended at the other.
         Safe to repeat: it carries an Idempotency-Key, one made up for this call where none is given.
         """
         headers = {"idempotency-key": idempotency_key or uuid4().hex}
-        query: Query = {"conversation_policy": conversation_policy}
-        call = Call("POST", url_of("runs"), repeatable=True, body=body, headers=headers, query=query)
+        query: Query = {
+            "conversation_policy": conversation_policy,
+            "priority": priority,
+            "run_after": _iso(run_after),
+            "deadline": _iso(deadline),
+        }
+        call = Call("POST", url_of("runs"), repeatable=True, query=query, body=body, headers=headers)
         return await self._transport.call(call, CreatedRun)
 
     async def list(
@@ -154,8 +181,8 @@ class Runs:
             "target": target,
             "tag": tag,
             "parent": parent_run_id,
-            "since": None if since is None else since.isoformat(),
-            "until": None if until is None else until.isoformat(),
+            "since": _iso(since),
+            "until": _iso(until),
             "limit": limit,
             "cursor": cursor,
         }
@@ -262,3 +289,7 @@ def _existing(conversation_id: str) -> dict[str, str]:
 
 def _resume(run_id: str, body: Mapping[str, Any]) -> Call:
     return Call("POST", url_of("runs", run_id, "resume"), repeatable=True, body=body)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

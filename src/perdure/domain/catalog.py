@@ -10,13 +10,17 @@ from perdure.domain.run import Kind
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a worker says of one thing that it serves. `input_schema`: JSON Schema as JSON text; None: any object."""
+    """What a worker says of one thing that it serves. `input_schema`: JSON Schema as JSON text; None: any object.
+
+    `concurrency`: how many of its runs may be executed at once, in all projects together; None: any number.
+    """
 
     kind: Kind
     name: str
     description: str | None = None
     version: str | None = None
     input_schema: str | None = None
+    concurrency: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

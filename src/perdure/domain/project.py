@@ -19,6 +19,7 @@ DEFAULT_SLUG: Final = "default"
 MAX_SLUG: Final = 63
 SLUG_PATTERN: Final = r"^[a-z0-9](-?[a-z0-9])*$"
 MAX_NAME: Final = 200
+MOST_RUNNING: Final = 1_000_000
 
 _SLUG: Final = re.compile(SLUG_PATTERN.removesuffix("$") + r"\Z")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -27,12 +28,14 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project. Everything that is stored belongs to one."""
+    """A project. Everything that is stored belongs to one. `max_running`: how many of its runs may be executed at once;
+    None: any number."""
 
     id: ProjectId
     slug: str
     name: str
     created_at: datetime
+    max_running: int | None = None
 
 
 def reference(text: str) -> ProjectId | str | None:

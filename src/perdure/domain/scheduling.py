@@ -21,14 +21,13 @@ class Scheduling:
     run_after: datetime | None = None
     deadline: datetime | None = None
 
-    def check(self, now: datetime) -> Scheduling:
-        """The same, if it can be kept at all. Raises InvalidRequest."""
+    def check(self, now: datetime) -> None:
+        """Raises InvalidRequest for a deadline that nobody can keep."""
         if self.deadline is not None and self.deadline <= now:
             raise InvalidRequest("The query parameter `deadline` is in the past.")
         if self.deadline is not None and self.run_after is not None and self.deadline <= self.run_after:
             raise InvalidRequest("The query parameter `deadline` must be after `run_after`.")
-        return self
 
 
-AT_ONCE: Final = Scheduling()
+UNSCHEDULED: Final = Scheduling()
 """As soon as may be, with no deadline."""

@@ -12,7 +12,7 @@ import msgspec
 from perdure.domain.ids import ConversationId, MessageId, ProjectId, RunId, RunKey
 from perdure.domain.remote_agent import ROUTE as REMOTE_ROUTE
 from perdure.domain.run import Executor, Kind, RunError, RunNames, RunState, Status, Waiting
-from perdure.domain.scheduling import Scheduling
+from perdure.domain.scheduling import UNSCHEDULED, Scheduling
 
 
 class Targets(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -121,7 +121,7 @@ class NewRun:
     idempotency_key: str | None = None
     route: str | None = None
     about: About = field(default_factory=About)
-    scheduling: Scheduling = Scheduling()
+    scheduling: Scheduling = UNSCHEDULED
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 from perdure.domain.run import Kind
 
@@ -49,6 +49,7 @@ class AgentDefinition:
     kind: Literal["pydantic_ai", "function", "ag_ui"]
     description: str | None = None
     deps: Deps | None = None
+    concurrency: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class WorkflowDefinition:
     name: str
     function: Function
     description: str | None = None
+    concurrency: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class TaskDefinition:
     output_folder: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     inherit: tuple[str, ...] = ()
+    concurrency: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +94,18 @@ class EvalDefinition:
     function: Function
     dataset: object
     description: str | None = None
+    concurrency: int | None = None
 
 
 Definition = AgentDefinition | WorkflowDefinition | TaskDefinition | EvalDefinition
+D = TypeVar("D", bound=Definition)
+
+
+def limited(definition: D, concurrency: int | None) -> D:
+    """The definition with a limit of its runs at once, in all projects together. Raises ValueError for less than 1."""
+    if concurrency is not None and concurrency < 1:
+        raise ValueError(f"The concurrency of {definition.name!r} must be at least 1.")
+    return replace(definition, concurrency=concurrency)
 
 
 def kind_of(definition: Definition) -> Kind:

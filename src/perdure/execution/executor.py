@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol, assert_never
@@ -179,7 +180,8 @@ class Executor:
             links=ServerLinks(self._core, attempt),
             spec=run.spec,
             outputs=partial(run_service.output_of, self._core, run.project_id),
-            started_ms=None if run.started_at is None else round(run.started_at.timestamp() * 1000),
+            started_ms=_ms(run.started_at),
+            deadline_ms=_ms(run.scheduling.deadline),
         )
 
     def _failed(self, attempt: Attempt, error: Exception) -> Ending:
@@ -292,3 +294,7 @@ def _ended(outcome: Outcome, attempt: Attempt, run: Run, work: Work) -> Ending:
             return Ending(Park(outcome, fence, read_to), "waiting")
         case _:
             assert_never(outcome)
+
+
+def _ms(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)

@@ -86,7 +86,8 @@ def input_shape(function: Function) -> InputShape:
 def published(app: App) -> tuple[Published, ...]:
     """What a worker of the App says of all that it serves. Raises TypeError for a signature that no input can fill."""
     return tuple(
-        Published(kind_of(one), one.name, one.description, app.version, _schema_of(one)) for one in app.definitions
+        Published(kind_of(one), one.name, one.description, app.version, _schema_of(one), one.concurrency)
+        for one in app.definitions
     )
 
 

@@ -84,7 +84,8 @@ class RunContext:
     `messages` is the conversation so far: those of the request or, where it has none, those that the run's conversation
     holds before the run's own. `request` is what the caller said, typed; `input` the same as it came in. `clock` tells
     the time in integer milliseconds. `profile` is what creation and signals of the Agent Runs API said for this turn.
-    `spec` holds the rest of what creation said: time limit, retries, config. `started_ms` is when the run first began.
+    `spec` holds the rest of what creation said: time limit, retries, config. `started_ms` is when the run first began,
+    `deadline_ms` when it must have ended, if it has a deadline; both in integer milliseconds.
     `outputs` reads the output (JSON) of another run of the project by its id; None for one that has none.
     """
 
@@ -107,6 +108,7 @@ class RunContext:
     progress_made: Liveness = field(default_factory=Liveness)
     spec: RunSpec = field(default_factory=RunSpec)
     started_ms: int | None = None
+    deadline_ms: int | None = None
     outputs: Callable[[str], Awaitable[str | None]] | None = None
 
     @property

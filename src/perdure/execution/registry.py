@@ -19,6 +19,7 @@ from perdure.execution.definitions import (
     agent_definition,
     eval_definition,
     kind_of,
+    limited,
     remote_definition,
     task_definition,
     workflow_definition,
@@ -80,7 +81,9 @@ class App:
         return frozenset((kind_of(definition).value, definition.name) for definition in self.definitions)
 
     @overload
-    def agent(self, name: str, /, *, description: str | None = None) -> Callable[[F], F]: ...
+    def agent(
+        self, name: str, /, *, description: str | None = None, concurrency: int | None = None
+    ) -> Callable[[F], F]: ...
 
     @overload
     def agent(
@@ -91,6 +94,7 @@ class App:
         *,
         description: str | None = None,
         deps: Deps | None = None,
+        concurrency: int | None = None,
     ) -> None: ...
 
     @overload
@@ -103,6 +107,7 @@ class App:
         headers: Mapping[str, str] | None = None,
         idle_seconds: float | None = None,
         description: str | None = None,
+        concurrency: int | None = None,
     ) -> None: ...
 
     def agent(
@@ -116,47 +121,60 @@ class App:
         url: str | None = None,
         headers: Mapping[str, str] | None = None,
         idle_seconds: float | None = None,
+        concurrency: int | None = None,
     ) -> Callable[[F], F] | None:
         """Registers an agent; without one, the decorator that registers an async generator function.
 
         `deps` is called for each attempt and makes the dependencies of a Pydantic AI agent. With `url` the agent is an
-        AG-UI endpoint (docs/ag-ui.md), which is sent `headers` and may say nothing for `idle_seconds` (120). Raises
+        AG-UI endpoint (docs/ag-ui.md), which is sent `headers` and may say nothing for `idle_seconds` (120).
+        `concurrency`: how many of its runs are executed at once, in all projects (docs/scheduling.md). Raises
         ValueError for a name that is taken or not possible, and TypeError for what is no agent.
         """
         if url is not None:
             if agent is not None:
                 raise TypeError(f"Agent {name!r} is reached by its URL: it takes no agent beside that.")
-            self._add(remote_definition(name, url, headers, idle_seconds, description))
+            self._add(limited(remote_definition(name, url, headers, idle_seconds, description), concurrency))
             return None
         if agent is not None:
-            self._add(agent_definition(name, agent, description, deps))
+            self._add(limited(agent_definition(name, agent, description, deps), concurrency))
             return None
 
         def register(function: F) -> F:
-            self._add(agent_definition(name, function, description, deps))
+            self._add(limited(agent_definition(name, function, description, deps), concurrency))
             return function
 
         return register
 
     @overload
-    def workflow(self, name: str, /, *, description: str | None = None) -> Callable[[G], G]: ...
+    def workflow(
+        self, name: str, /, *, description: str | None = None, concurrency: int | None = None
+    ) -> Callable[[G], G]: ...
 
     @overload
-    def workflow(self, name: str, function: Function, /, *, description: str | None = None) -> None: ...
+    def workflow(
+        self, name: str, function: Function, /, *, description: str | None = None, concurrency: int | None = None
+    ) -> None: ...
 
     def workflow(
-        self, name: str, function: Function | None = None, /, *, description: str | None = None
+        self,
+        name: str,
+        function: Function | None = None,
+        /,
+        *,
+        description: str | None = None,
+        concurrency: int | None = None,
     ) -> Callable[[G], G] | None:
         """Registers a workflow, `async def (ctx, …)`; without one, the decorator that does.
 
+        `concurrency`: how many of its runs are executed at once, in all projects; one that waits does not count.
         Raises ValueError for a name that is taken or not possible, and TypeError for another sort of function.
         """
         if function is not None:
-            self._add(workflow_definition(name, function, description))
+            self._add(limited(workflow_definition(name, function, description), concurrency))
             return None
 
         def register(decorated: G) -> G:
-            self._add(workflow_definition(name, decorated, description))
+            self._add(limited(workflow_definition(name, decorated, description), concurrency))
             return decorated
 
         return register
@@ -176,13 +194,15 @@ class App:
         output_folder: str | None = None,
         env: Mapping[str, str] | None = None,
         inherit: Sequence[str] = (),
+        concurrency: int | None = None,
     ) -> Callable[[G], G]:
         """Registers a task: a function `(ctx, …)` or a command line. With neither, the answer is the decorator that
         registers a function; otherwise there is no use for it.
 
         `timeout_seconds` and `backoff_limit` hold where the run's request says nothing. `memory_mb` and `cpu_seconds`
         limit its process. `env` is added to its environment; `inherit` names variables of the worker's for it. What it
-        writes into its output folder becomes artifacts, under the path `output_folder` if it is given. Raises
+        writes into its output folder becomes artifacts, under the path `output_folder` if it is given.
+        `concurrency`: how many of its runs are executed at once, in all projects (docs/scheduling.md). Raises
         ValueError for a name that is taken or not possible, and TypeError for what is no task.
         """
         limits = {
@@ -196,34 +216,53 @@ class App:
             "inherit": tuple(inherit),
         }
         if function is not None or command:
-            self._add(task_definition(name, function, command, **limits))
+            self._add(limited(task_definition(name, function, command, **limits), concurrency))
 
         def register(decorated: G) -> G:
-            self._add(task_definition(name, decorated, command, **limits))
+            self._add(limited(task_definition(name, decorated, command, **limits), concurrency))
             return decorated
 
         return register
 
     @overload
-    def eval(self, name: str, /, *, dataset: object, description: str | None = None) -> Callable[[G], G]: ...
+    def eval(
+        self, name: str, /, *, dataset: object, description: str | None = None, concurrency: int | None = None
+    ) -> Callable[[G], G]: ...
 
     @overload
-    def eval(self, name: str, function: Function, /, *, dataset: object, description: str | None = None) -> None: ...
+    def eval(
+        self,
+        name: str,
+        function: Function,
+        /,
+        *,
+        dataset: object,
+        description: str | None = None,
+        concurrency: int | None = None,
+    ) -> None: ...
 
     def eval(
-        self, name: str, function: Function | None = None, /, *, dataset: object, description: str | None = None
+        self,
+        name: str,
+        function: Function | None = None,
+        /,
+        *,
+        dataset: object,
+        description: str | None = None,
+        concurrency: int | None = None,
     ) -> Callable[[G], G] | None:
         """Registers an eval: a Pydantic Evals `dataset` and the function that answers its cases; without a function,
         the decorator that registers one.
 
+        `concurrency`: how many of its runs are executed at once, in all projects (docs/scheduling.md).
         Raises ValueError for a name that is taken or not possible, and TypeError for what cannot be called.
         """
         if function is not None:
-            self._add(eval_definition(name, function, dataset, description))
+            self._add(limited(eval_definition(name, function, dataset, description), concurrency))
             return None
 
         def register(decorated: G) -> G:
-            self._add(eval_definition(name, decorated, dataset, description))
+            self._add(limited(eval_definition(name, decorated, dataset, description), concurrency))
             return decorated
 
         return register

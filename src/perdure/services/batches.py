@@ -49,10 +49,13 @@ async def create(
 ) -> CreatedBatch:
     """Create a batch of task runs, or answer the one that the same request made before.
 
-    Raises TargetNotFound, InvalidRequest for a config that does not fit, and IdempotencyKeyReused where the batch
-    exists and another request made it, or runs that named it.
+    Its runs are scheduled alike. Raises TargetNotFound, InvalidRequest for a config that does not fit and for times
+    that cannot be kept, and IdempotencyKeyReused where the batch exists and another request made it, or runs that named
+    it.
     """
     await _check(core, requests)
+    if requests and await store.get(core.database, project_id, batch_id) is None:
+        requests[0].scheduling.check(at(core.clock()))
     now = core.clock()
     ids = sorted({new_run_id(now) for _ in range(len(requests) + 8)})
     new: list[NewRun] = [

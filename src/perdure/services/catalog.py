@@ -12,6 +12,8 @@ from perdure.domain.catalog import Entry, Published, ServingWorker
 from perdure.domain.errors import InvalidRequest, TargetNotFound
 from perdure.domain.json_text import pointer_token
 from perdure.domain.run import Kind
+from perdure.ledger.notify import ANY_ROUTE
+from perdure.services import lifecycle
 from perdure.services.core import Core
 from perdure.store import catalog
 from perdure.store.runs import at
@@ -55,9 +57,10 @@ async def check(core: Core, kind: Kind, name: str, given: object, place: str) ->
 
 
 async def publish(core: Core, published: Sequence[Published]) -> None:
-    """A worker says what it serves takes, before it serves it."""
+    """A worker says what it serves takes, and how much of it at once, before it serves it."""
     await catalog.publish(core.database, published, at(core.clock()))
     core.known_targets.clear()
+    lifecycle.announce_queued(core, ANY_ROUTE)  # a limit may be higher than before
 
 
 async def everything(core: Core) -> list[Entry]:

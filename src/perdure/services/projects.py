@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from perdure.domain.errors import Conflict, ProjectNotFound, Unavailable
+from perdure.domain.errors import Conflict, InvalidRequest, ProjectNotFound, Unavailable
 from perdure.domain.ids import ProjectId, new_uuid
-from perdure.domain.project import DEFAULT_PROJECT_ID, DEFAULT_SLUG, Project, check_name, check_slug, reference
+from perdure.domain.project import (
+    DEFAULT_PROJECT_ID,
+    DEFAULT_SLUG,
+    MOST_RUNNING,
+    Project,
+    check_name,
+    check_slug,
+    reference,
+)
+from perdure.ledger.notify import ANY_ROUTE
+from perdure.services import lifecycle
 from perdure.services.core import Core
 from perdure.store import projects
 from perdure.store.runs import at
@@ -48,6 +58,18 @@ async def get(core: Core, ref: str) -> Project:
 async def list_all(core: Core) -> list[Project]:
     """All projects, oldest first."""
     return await projects.list_all(core.database)
+
+
+async def set_max_running(core: Core, project: Project, most: int | None) -> Project:
+    """How many of the project's runs may be executed at once, from now on; None lifts the limit. What is being executed
+    goes on. Raises ProjectNotFound, InvalidRequest."""
+    if most is not None and not 1 <= most <= MOST_RUNNING:
+        raise InvalidRequest(f"`/max_running` must be from 1 to {MOST_RUNNING}, or null.", pointer="/max_running")
+    changed = await projects.set_max_running(core.database, project.id, most)
+    if changed is None:
+        raise ProjectNotFound
+    lifecycle.announce_queued(core, ANY_ROUTE)
+    return changed
 
 
 async def ensure_default_project(core: Core) -> Project:

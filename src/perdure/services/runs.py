@@ -21,6 +21,7 @@ from perdure.domain.errors import (
 )
 from perdure.domain.ids import ConversationId, MessageId, ProjectId, RunId, RunKey, new_run_id, new_uuid
 from perdure.domain.run import Enqueue, Executor, Kind, Status
+from perdure.domain.scheduling import UNSCHEDULED, Scheduling
 from perdure.domain.stored_run import About, NewRun, Run, RunFilter, RunSpec, Viewer, Visibility, route_of, served_name
 from perdure.services import catalog, conversation_line, lifecycle
 from perdure.services.core import Core
@@ -60,6 +61,7 @@ class RunRequest:
     created_by: str | None = None
     about: About = field(default_factory=About)
     conversation_policy: RunPolicy | None = None
+    scheduling: Scheduling = UNSCHEDULED
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,8 @@ async def create(core: Core, project_id: ProjectId, request: RunRequest) -> Crea
     """Create a run, or answer the one that the same request made before.
 
     Raises AgentNotFound, TargetNotFound, ConversationNotFound, ConversationBusy, ProjectNotFound, RunExists,
-    IdempotencyKeyReused, and InvalidRequest for an input that does not fit and for a private run in a conversation,
-    which everybody in the project may read.
+    IdempotencyKeyReused, and InvalidRequest for an input that does not fit, for times that cannot be kept, and for a
+    private run in a conversation, which everybody in the project may read.
     """
     if request.about.visibility is Visibility.PRIVATE and (request.new_conversation or request.conversation_id):
         raise InvalidRequest("A private run has no conversation: everybody in the project could read it there.")
@@ -84,6 +86,7 @@ async def create(core: Core, project_id: ProjectId, request: RunRequest) -> Crea
         raise ProjectNotFound(f"There is no project {request.owner_id}.")
     request = await _with_remote_agent(core, project_id, request)
     new = new_run(core, project_id, request)
+    await _check_times(core, new)
     if new.route is not None and new.executor is Executor.ENGINE and not request.spec.remote:
         await _check_served(core, project_id, request)
     made = await conversation_line.create(core, new, request.conversation_policy)
@@ -175,6 +178,17 @@ async def _with_remote_agent(core: Core, project_id: ProjectId, request: RunRequ
     return replace(request, spec=msgspec.structs.replace(request.spec, remote=True))
 
 
+async def _check_times(core: Core, new: NewRun) -> None:
+    """Raises InvalidRequest for times that cannot be kept, unless the request was taken before, when they could."""
+    try:
+        new.scheduling.check(new.created_at)
+    except InvalidRequest:
+        key = new.idempotency_key
+        earlier = None if key is None else await runs.get_by_idempotency_key(core.database, new.key.project_id, key)
+        if earlier is None and await runs.get(core.database, new.key) is None:
+            raise
+
+
 async def _check_agent(core: Core, project_id: ProjectId, agent_id: str) -> None:
     if not (
         await catalog.has_agent(core, agent_id) or await push_services.serves_agent(core.database, project_id, agent_id)
@@ -210,6 +224,8 @@ def new_run(core: Core, project_id: ProjectId, request: RunRequest) -> NewRun:
     now = core.clock()
     key = RunKey(project_id, RunId(request.public_id) if request.public_id else new_run_id(now))
     executor, status, queued = _placement(request)
+    if executor is Executor.CALLER and request.scheduling.run_after is not None:
+        raise InvalidRequest("The query parameter `run_after` is not for runs that the caller executes.")
     conversation_id = _conversation(request, now)
     return NewRun(
         key=key,
@@ -235,6 +251,7 @@ def new_run(core: Core, project_id: ProjectId, request: RunRequest) -> NewRun:
         idempotency_key=request.idempotency_key,
         route=route_of(request.kind, request.agent_id, request.target, request.spec) if queued else None,
         about=request.about,
+        scheduling=request.scheduling,
     )
 
 

@@ -27,7 +27,9 @@ async def create(
     created_by: str | None,
     now: datetime,
 ) -> bool:
-    """Create a batch with its pending task runs; whether it is new. When it is not, nothing is created."""
+    """Create a batch with its pending task runs, which are scheduled alike; whether it is new. When it is not, nothing
+    is created."""
+    scheduling = runs[0].scheduling
     row = await database.fetchrow(
         _SQL["create_batch"],
         project_id, batch_id, request_hash, created_by, now,
@@ -36,6 +38,7 @@ async def create(
         [msgspec.json.encode(run.spec).decode() for run in runs],
         [run.request_hash for run in runs],
         [run.route for run in runs],
+        scheduling.priority, scheduling.run_after, scheduling.deadline,
     )  # fmt: skip
     return row is not None and bool(row[0])
 

@@ -28,11 +28,14 @@ class Entry:
     description: str | None = None
     version: str | None = None
     input_schema: str | None = None
+    concurrency: int | None = None
 
     @property
     def published(self) -> Published:
         """What its worker says of it."""
-        return Published(Kind(self.kind), self.name, self.description, self.version, self.input_schema)
+        return Published(
+            Kind(self.kind), self.name, self.description, self.version, self.input_schema, self.concurrency
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ async def publish(database: Database, published: Sequence[Published], now: datet
         [one.version for one in published],
         [one.input_schema for one in published],
         now,
+        [one.concurrency for one in published],
     )
 
 
@@ -101,7 +105,10 @@ async def entries(database: Database) -> list[Entry]:
 
 
 def _entry(row: asyncpg.Record) -> Entry:
-    return Entry(row["kind"], row["name"], row["last_seen_at"], row["description"], row["version"], row["input_schema"])
+    return Entry(
+        row["kind"], row["name"], row["last_seen_at"],
+        row["description"], row["version"], row["input_schema"], row["concurrency"],
+    )  # fmt: skip
 
 
 async def workers(database: Database) -> list[WorkerRow]:

@@ -23,6 +23,12 @@ async def create(database: Database, project: Project) -> Project | None:
     return None if row is None else _project(row)
 
 
+async def set_max_running(database: Database, project_id: ProjectId, most: int | None) -> Project | None:
+    """Set or lift the limit of a project's runs at once; None where there is no such project."""
+    row = await database.fetchrow(_SQL["set_max_running"], project_id, most)
+    return None if row is None else _project(row)
+
+
 async def get(database: Database, reference: ProjectId | str) -> Project | None:
     """A project by its id or (a string) its slug."""
     sql = _SQL["get_project"] if isinstance(reference, UUID) else _SQL["get_project_by_slug"]
@@ -57,4 +63,4 @@ def _located(row: asyncpg.Record | None) -> ProjectId | None:
 
 
 def _project(row: asyncpg.Record) -> Project:
-    return Project(ProjectId(row["id"]), row["slug"], row["name"], row["created_at"])
+    return Project(ProjectId(row["id"]), row["slug"], row["name"], row["created_at"], row["max_running"])

@@ -61,6 +61,7 @@ class LogLine(StrEnum):
     RUN_FAILED = "run.failed", "An agent or function raised; its run fails.", ""
     RUN_RETRIED = "run.retried", "An attempt ended without a result, and another follows.", "reason"
     RUN_HANDED_BACK = "run.handed_back", "A draining worker gave its run back to the queue.", "reason"
+    RUN_PAST_DEADLINE = "run.past_deadline", "A run had not ended at its deadline; it failed.", "run_id"
     RUN_TIMED_OUT = "run.timed_out", "A run took longer than its timeout_seconds; it failed.", "run_id"
     RUN_CANCELLING = "run.cancelling", "A run's worker, if it has one, was told to cancel it.", "run_id"
     STEP_REPLAYED = "step.replayed", "A recorded step was taken from the log (debug).", "step"

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 from ag_ui.core import CustomEvent
 
+from perdure.domain.run import RunError
 from perdure.domain.task_log import EXITED, STDERR, STDOUT
 from perdure.execution import task_files, task_process
 from perdure.execution.definitions import TaskDefinition
@@ -27,7 +28,7 @@ from perdure.execution.task_function import JOB_FILE, RESULT_FILE, Job, Result
 from perdure.execution.task_output import TaskOutput
 from perdure.execution.task_process import Exit, Program, TaskProcess
 from perdure.execution.task_site import TaskSite
-from perdure.services.deadlines import TIMEOUT
+from perdure.services.deadlines import PAST_DEADLINE, TIMED_OUT
 
 GRACE_SECONDS: Final = 3.0
 """How long a task that was asked to end may take. It is less than a worker that stops waits for its attempts."""
@@ -43,9 +44,17 @@ _MEGABYTE: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class _Deadline:
+    """When a run's time is over, in integer milliseconds, and the error that it ends with."""
+
+    at_ms: int
+    error: RunError
+
+
+@dataclass(frozen=True, slots=True)
 class _Ended:
     exit: Exit
-    timed_out: bool
+    timed_out: RunError | None
     milliseconds: int
 
 
@@ -75,10 +84,11 @@ async def _executed(
     definition: TaskDefinition, run: RunContext, site: TaskSite, folder: Path, output: TaskOutput
 ) -> _Ended:
     """The task's process from its start to its end. When this is cancelled it is ended first, TERM then KILL."""
-    deadline = _deadline_ms(definition, run)
+    deadline = _deadline(definition, run)
     with ExitStack() as unless_started:
         ours, theirs = map(unless_started.enter_context, socket.socketpair())
-        program = _program(definition, run, site, folder, theirs.fileno(), deadline)
+        ends_at = None if deadline is None else deadline.at_ms
+        program = _program(definition, run, site, folder, theirs.fileno(), ends_at)
         began = run.clock()
         process = await task_process.start(program, folder, ours, theirs)
         unless_started.pop_all()
@@ -87,10 +97,10 @@ async def _executed(
         output.carry(STDOUT, process.stdout), output.carry(STDERR, process.stderr), output.obey(process.told)
     )
     try:
-        left = None if deadline is None else max(0.0, (deadline - run.clock()) / 1000)
+        left = None if deadline is None else max(0.0, (deadline.at_ms - run.clock()) / 1000)
         await asyncio.wait((exiting,), timeout=left)
-        timed_out = not exiting.done()
-        if timed_out:
+        timed_out = None if deadline is None or exiting.done() else deadline.error
+        if timed_out is not None:
             await _end(process, exiting)
         await carrying
         return _Ended(await exiting, timed_out, run.clock() - began)
@@ -98,7 +108,7 @@ async def _executed(
         await _end(process, exiting)
         await asyncio.wait((carrying,), timeout=_CARRY_SECONDS)
         with suppress(LeaseLost):
-            await _tell(run, _Ended(await exiting, False, run.clock() - began), "The task was asked to end.")
+            await _tell(run, _Ended(await exiting, None, run.clock() - began), "The task was asked to end.")
         raise
     finally:
         process.close()
@@ -115,12 +125,16 @@ async def _end(process: TaskProcess, exiting: asyncio.Task[Exit]) -> None:
         await asyncio.wait((exiting,))
 
 
-def _deadline_ms(definition: TaskDefinition, run: RunContext) -> int | None:
-    """When the run's time is over: it counts from the run's start, over all attempts (`services/deadlines.py`)."""
+def _deadline(definition: TaskDefinition, run: RunContext) -> _Deadline | None:
+    """When the run's time is over (`services/deadlines.py`): its own deadline, or its timeout, which counts from the
+    run's start over all attempts, whichever comes first."""
+    own = None if run.deadline_ms is None else _Deadline(run.deadline_ms, PAST_DEADLINE)
     seconds = run.spec.timeout_seconds if run.spec.timeout_seconds is not None else definition.timeout_seconds
     if seconds is None:
-        return None
-    return (run.clock() if run.started_ms is None else run.started_ms) + round(seconds * 1000)
+        return own
+    began = run.clock() if run.started_ms is None else run.started_ms
+    timeout = _Deadline(began + round(seconds * 1000), TIMED_OUT)
+    return timeout if own is None or timeout.at_ms <= own.at_ms else own
 
 
 def _program(
@@ -166,9 +180,8 @@ def _judged(
 ) -> tuple[RunFailed | None, object]:
     """Why the attempt failed, or what it answers."""
     code, number = ended.exit.exit_code, ended.exit.signal
-    if ended.timed_out:
-        error = AttemptFailed("The run took longer than its timeout_seconds.", TIMEOUT, retries=None, exit_code=code)
-        return error, None
+    if ended.timed_out is not None:
+        return AttemptFailed(ended.timed_out.message, ended.timed_out.code, retries=None, exit_code=code), None
     if number == signal.SIGXCPU:
         detail = f"The task used more processor time than its cpu_seconds, {definition.cpu_seconds}."
         return AttemptFailed(detail, CPU_LIMIT, retries=definition.backoff_limit, exit_code=code), None

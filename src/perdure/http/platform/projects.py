@@ -10,10 +10,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.requests import Request
 
-from perdure.domain.project import MAX_NAME, MAX_SLUG, SLUG_PATTERN, Project
+from perdure.domain.project import MAX_NAME, MAX_SLUG, MOST_RUNNING, SLUG_PATTERN, Project
 from perdure.http.context import core_of
 from perdure.http.deps import Administrator, Reader
-from perdure.http.json_schema import members, text, uuid
+from perdure.http.json_schema import integer, members, nullable, text, uuid
 from perdure.http.platform.bodies import Body, problems
 from perdure.http.platform.pages import WHOLE, PageInfo
 from perdure.services import projects, scoping
@@ -33,6 +33,22 @@ _CREATE: Final = Body(
 )
 
 
+_CHANGE: Final = Body(
+    members(
+        {
+            "max_running": nullable(
+                {
+                    **integer(1, description="How many runs are executed at once; null: any number."),
+                    "maximum": MOST_RUNNING,
+                }
+            ),
+        },
+        required=("max_running",),
+        title="ChangeProject",
+    )
+)
+
+
 class ProjectOut(BaseModel):
     """A project."""
 
@@ -40,6 +56,7 @@ class ProjectOut(BaseModel):
     slug: str
     name: str
     created_at: datetime
+    max_running: int | None
 
 
 class ProjectsOut(BaseModel):
@@ -82,5 +99,26 @@ async def get_project(request: Request, principal: Reader, ref: str) -> ProjectO
     return _out(await scoping.project_by_ref(core_of(request), principal, ref))
 
 
+@router.patch(
+    "/projects/{ref}",
+    summary="Change a project.",
+    openapi_extra=_CHANGE.documented(),
+    responses=problems(400, 404, 413),
+)
+async def change_project(request: Request, principal: Administrator, ref: str) -> ProjectOut:
+    """For administrators. `max_running` counts the runs of the project that workers, external workers and push runtimes
+    execute; those that wait, and those that callers execute, are not counted. Runs that are being executed go on."""
+    body = await _CHANGE.read(request)
+    core = core_of(request)
+    project = await scoping.project_by_ref(core, principal, ref)
+    return _out(await projects.set_max_running(core, project, body["max_running"]))
+
+
 def _out(project: Project) -> ProjectOut:
-    return ProjectOut(id=project.id, slug=project.slug, name=project.name, created_at=project.created_at)
+    return ProjectOut(
+        id=project.id,
+        slug=project.slug,
+        name=project.name,
+        created_at=project.created_at,
+        max_running=project.max_running,
+    )

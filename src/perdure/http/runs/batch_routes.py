@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,7 +20,9 @@ from perdure.http.operations import Answer, Body, Operation, json_answer
 from perdure.http.requests import read_body, read_checked
 from perdure.http.runs.create_body import BODY_BYTES, task_body
 from perdure.http.runs.create_schema import project_owner_schema, task_request_schema
-from perdure.http.runs.mapping import iso, run_request
+from perdure.http.runs.mapping import fingerprint_of, iso, run_request
+from perdure.http.runs.scheduling import PARAMETERS as SCHEDULING
+from perdure.http.runs.scheduling import scheduling_of
 from perdure.http.schema_check import SchemaCheck
 from perdure.services import batches, scoping
 
@@ -75,16 +75,18 @@ async def create_batch(request: Request) -> Response:
     document: Any = read_checked(body, _CREATE)
     owner = UUID(document["owner"]["id"]) if "owner" in document else principal.project_id
     project_id = await scoping.project_for_owner(core, principal, "project", owner)
-    named = document.get("batch_id")
+    named, scheduling = document.get("batch_id"), scheduling_of(request)
     created = await batches.create(
         core,
         project_id,
         BatchId(UUID(named) if named is not None else new_uuid(core.clock())),
         [
-            run_request(task_body(owner, one), idempotency_key=None, created_by=principal.subject)
+            run_request(
+                task_body(owner, one), idempotency_key=None, created_by=principal.subject, scheduling=scheduling
+            )
             for one in document["requests"]
         ],
-        fingerprint=hashlib.sha256(msgspec.json.encode(document, order="deterministic")).digest(),
+        fingerprint=fingerprint_of(document, scheduling),
         created_by=principal.subject,
     )
     answer = {
@@ -143,6 +145,7 @@ CREATE: Final = Operation(
     summary="Start many task runs",
     description="All of them or none. The same `batch_id` with the same requests makes them once.",
     scope=Scope.RUNS_WRITE,
+    parameters=SCHEDULING,
     body=Body(create_batch_schema()),
     answers={
         202: Answer(

@@ -13,7 +13,7 @@ from perdure.domain.principal import Scope
 from perdure.domain.run import Kind
 from perdure.http.context import core_of
 from perdure.http.deps import principal_of
-from perdure.http.json_schema import array, choice, free_object, members, nullable, text
+from perdure.http.json_schema import array, choice, free_object, integer, members, nullable, text
 from perdure.http.operations import Answer, Operation, json_answer
 from perdure.http.runs.mapping import iso
 from perdure.services import catalog
@@ -34,6 +34,7 @@ def _view(entry: Entry) -> dict[str, object]:
         "description": published.description,
         "version": published.version,
         "input_schema": None if schema is None else msgspec.Raw(schema.encode()),
+        "concurrency": published.concurrency,
         "last_seen_at": iso(entry.last_seen_at),
         "workers": [
             {"id": worker.id, "version": worker.version, "heartbeat_at": iso(worker.heartbeat_at)}
@@ -52,10 +53,13 @@ _ENTRY: Final = members(
         "description": nullable(text()),
         "version": nullable(text(description="Of the code of the worker that served it last.")),
         "input_schema": nullable(free_object()),
+        "concurrency": nullable(
+            integer(1, description="How many of its runs are executed at once, in all projects; null: any number.")
+        ),
         "last_seen_at": text(),
         "workers": array(_WORKER, description="Those that serve it now. Without one, runs of it wait."),
     },
-    required=("kind", "name", "description", "version", "input_schema", "last_seen_at", "workers"),
+    required=("kind", "name", "description", "version", "input_schema", "concurrency", "last_seen_at", "workers"),
 )
 
 LIST: Final = Operation(

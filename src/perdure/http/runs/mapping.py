@@ -16,6 +16,7 @@ from perdure.domain.conversation import RunPolicy
 from perdure.domain.errors import InvalidRequest
 from perdure.domain.message import parse_messages
 from perdure.domain.run import Kind, Status, Waiting
+from perdure.domain.scheduling import UNSCHEDULED, Scheduling
 from perdure.domain.stored_run import Origin, Run, RunSpec, Targets
 from perdure.http.pagination import PageInfo, encode_cursor
 from perdure.http.runs.create_body import AgentVariant, ConversationMode, CreateRunBody, OwnerKind
@@ -40,15 +41,20 @@ _TRIGGER_KIND: Final = "api"
 
 
 def run_request(
-    body: CreateRunBody, *, idempotency_key: str | None, created_by: str, policy: RunPolicy | None = None
+    body: CreateRunBody,
+    *,
+    idempotency_key: str | None,
+    created_by: str,
+    policy: RunPolicy | None = None,
+    scheduling: Scheduling = UNSCHEDULED,
 ) -> RunRequest:
-    """What a POST /runs body asks for. Raises InvalidRequest for what the schema cannot say."""
+    """What a POST /runs body and query ask for. Raises InvalidRequest for what the schema cannot say."""
     conversation_id, new_conversation = _conversation(body)
     return RunRequest(
         kind=body.kind,
         owner_kind=body.owner_kind,
         owner_id=body.owner_id,
-        fingerprint=hashlib.sha256(msgspec.json.encode(body, order="deterministic")).digest(),
+        fingerprint=fingerprint_of(body, scheduling),
         agent_id=body.agent_id,
         target=body.target,
         public_id=_public_id(body),
@@ -62,7 +68,14 @@ def run_request(
         input=_input(body),
         created_by=created_by,
         conversation_policy=policy,
+        scheduling=scheduling,
     )
+
+
+def fingerprint_of(body: object, scheduling: Scheduling) -> bytes:
+    """A hash of a whole request: its body, and its query where that says anything."""
+    said = body if scheduling == UNSCHEDULED else (body, scheduling)
+    return hashlib.sha256(msgspec.json.encode(said, order="deterministic")).digest()
 
 
 def _conversation(body: CreateRunBody) -> tuple[UUID | None, bool]:
@@ -200,6 +213,9 @@ def canonical(
         latest_event_id=run.latest_event_id,
         tags=run.tags,
         held_by=held_by,
+        priority=run.scheduling.priority,
+        run_after=iso_or_none(run.scheduling.run_after),
+        deadline=iso_or_none(run.scheduling.deadline),
     )
 
 

@@ -105,6 +105,9 @@ def _run_times() -> dict[str, JsonSchema]:
         "created_at": text(),
         "started_at": nullable(text()),
         "completed_at": nullable(text()),
+        "priority": integer(),
+        "run_after": nullable(text()),
+        "deadline": nullable(text()),
     }
 
 

@@ -31,6 +31,8 @@ from perdure.http.runs.create_body import BODY_BYTES, parse_create
 from perdure.http.runs.create_schema import create_run_schema
 from perdure.http.runs.mapping import accepted, canonical, run_page, run_request
 from perdure.http.runs.response_schemas import canonical_run_schema, run_accepted_schema, run_page_schema
+from perdure.http.runs.scheduling import PARAMETERS as SCHEDULING
+from perdure.http.runs.scheduling import scheduling_of
 from perdure.services import artifacts, conversation_line, runs, scoping, task_logs
 
 MAX_PAGE: Final = runs.MAX_PAGE
@@ -44,7 +46,11 @@ async def create_run(request: Request) -> Response:
     principal = await principal_of(request, Scope.RUNS_WRITE)
     body = parse_create(await read_body(request, BODY_BYTES))
     wanted = run_request(
-        body, idempotency_key=_idempotency_key(request), created_by=principal.subject, policy=_policy(request)
+        body,
+        idempotency_key=_idempotency_key(request),
+        created_by=principal.subject,
+        policy=_policy(request),
+        scheduling=scheduling_of(request),
     )
     project_id = await scoping.project_for_owner(core, principal, wanted.owner_kind, wanted.owner_id)
     created = await runs.create(core, project_id, wanted)
@@ -165,6 +171,7 @@ CREATE: Final = Operation(
             choice(*RunPolicy),
             "What becomes of the run while another one of its conversation is live; default: the conversation's own.",
         ),
+        *SCHEDULING,
     ),
     body=Body(create_run_schema()),
     answers={202: Answer("The run is accepted, or it was before (`duplicate`).", run_accepted_schema())},

@@ -89,6 +89,9 @@ class CanonicalRun(msgspec.Struct, frozen=True, kw_only=True):
     latest_event_id: int
     tags: tuple[str, ...]
     held_by: str | None
+    priority: int
+    run_after: str | None
+    deadline: str | None
 
 
 class ProjectionHead(msgspec.Struct, frozen=True, kw_only=True):

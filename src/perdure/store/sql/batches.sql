@@ -7,17 +7,17 @@ WITH batch AS (
     RETURNING project_id, id, created_by, created_at
 ), created AS (
     INSERT INTO runs (project_id, run_id, kind, owner_kind, owner_id, target, root_run_id, batch_id, tags, spec, status,
-                      created_by, request_hash, created_at, updated_at)
+                      created_by, request_hash, created_at, updated_at, priority, run_after, deadline)
     SELECT b.project_id, t.run_id, 'task', 'project', b.project_id, t.target, t.run_id, b.id, '{}', t.spec::json,
-           'pending', b.created_by, t.request_hash, b.created_at, b.created_at
+           'pending', b.created_by, t.request_hash, b.created_at, b.created_at, $11, $12, $13
     FROM batch b, unnest($6::text[], $7::text[], $8::text[], $9::bytea[]) AS t(run_id, target, spec, request_hash)
-    RETURNING project_id, run_id, created_at
+    RETURNING project_id, run_id, created_at, priority, run_after
 ), head AS (
     INSERT INTO run_head (project_id, run_id, status, executor)
     SELECT project_id, run_id, 'pending', 'engine' FROM created
 ), queued AS (
-    INSERT INTO run_queue (project_id, run_id, route, available_at)
-    SELECT c.project_id, c.run_id, q.route, c.created_at
+    INSERT INTO run_queue (project_id, run_id, route, priority, available_at)
+    SELECT c.project_id, c.run_id, q.route, c.priority, greatest(c.created_at, c.run_after)
     FROM created c JOIN unnest($6::text[], $10::text[]) AS q(run_id, route) ON q.run_id = c.run_id
 )
 SELECT count(*) FROM created;

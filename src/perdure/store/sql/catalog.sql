@@ -24,13 +24,13 @@ ON CONFLICT (kind, name) DO UPDATE SET last_seen_at = excluded.last_seen_at;
 
 -- name: publish_catalog
 -- System: remember what the worker says of what it serves.
-INSERT INTO catalog (kind, name, description, version, input_schema, last_seen_at)
-SELECT kind, name, description, version, input_schema::json, $6
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
-     AS t(kind, name, description, version, input_schema)
+INSERT INTO catalog (kind, name, description, version, input_schema, last_seen_at, concurrency)
+SELECT kind, name, description, version, input_schema::json, $6, concurrency
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $7::int[])
+     AS t(kind, name, description, version, input_schema, concurrency)
 ON CONFLICT (kind, name) DO UPDATE
 SET description = excluded.description, version = excluded.version, input_schema = excluded.input_schema,
-    last_seen_at = excluded.last_seen_at;
+    last_seen_at = excluded.last_seen_at, concurrency = excluded.concurrency;
 
 -- name: set_worker_version
 -- System: say which version of its code a worker executes.
@@ -38,11 +38,11 @@ UPDATE workers SET version = $2 WHERE id = $1;
 
 -- name: get_catalog_entry
 -- System: one thing that some worker serves or served.
-SELECT kind, name, description, version, input_schema, last_seen_at FROM catalog WHERE kind = $1 AND name = $2;
+SELECT kind, name, description, version, input_schema, last_seen_at, concurrency FROM catalog WHERE kind = $1 AND name = $2;
 
 -- name: list_catalog
 -- System: everything that some worker serves or served.
-SELECT kind, name, description, version, input_schema, last_seen_at FROM catalog ORDER BY kind, name;
+SELECT kind, name, description, version, input_schema, last_seen_at, concurrency FROM catalog ORDER BY kind, name;
 
 -- name: list_workers
 -- System: the workers that were heard of.

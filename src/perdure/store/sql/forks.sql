@@ -11,12 +11,13 @@ WITH source AS (
 ), created AS (
     INSERT INTO runs (project_id, run_id, kind, owner_kind, owner_id, agent_id, target, root_run_id, conversation_id,
                       message_id, tags, spec, input, status, created_by, request_hash, created_at, updated_at,
-                      visibility, name, title, topic, categories, content_type_name, forked_from, profile)
+                      visibility, name, title, topic, categories, content_type_name, forked_from, profile,
+                      priority)
     SELECT project_id, $3, kind, 'project', project_id, agent_id, target, $3, $4::uuid,
            $5::uuid, tags, spec, input, 'pending', $7, request_hash, $6::timestamptz, $6::timestamptz,
-           visibility, name, title, topic, categories, content_type_name, run_id, $11::json
+           visibility, name, title, topic, categories, content_type_name, run_id, $11::json, priority
     FROM source
-    RETURNING project_id, run_id
+    RETURNING project_id, run_id, priority
 ), message AS (
     INSERT INTO messages (project_id, conversation_id, id, run_id, role, status, parts, created_at)
     SELECT project_id, $4::uuid, $5::uuid, $3, 'assistant', 'streaming', '[]', $6::timestamptz
@@ -38,7 +39,7 @@ WITH source AS (
     SELECT project_id, run_id, latest_event_id, latest_event_id, last_ts, NULL, true, ARRAY['CUSTOM'], $9
     FROM head
 ), queued AS (
-    INSERT INTO run_queue (project_id, run_id, route, available_at)
-    SELECT project_id, run_id, $10, $6::timestamptz FROM created WHERE $10::text IS NOT NULL
+    INSERT INTO run_queue (project_id, run_id, route, priority, available_at)
+    SELECT project_id, run_id, $10, priority, $6::timestamptz FROM created WHERE $10::text IS NOT NULL
 )
 SELECT project_id FROM created;

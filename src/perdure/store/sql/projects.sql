@@ -2,19 +2,23 @@
 -- System: a new project; no row when its id or slug is taken.
 INSERT INTO projects (id, slug, name, created_at) VALUES ($1, $2, $3, $4)
 ON CONFLICT DO NOTHING
-RETURNING id, slug, name, created_at;
+RETURNING id, slug, name, created_at, max_running;
+
+-- name: set_max_running
+-- System: how many runs of a project may be executed at once (the caller's right to it is checked by the service).
+UPDATE projects SET max_running = $2 WHERE id = $1 RETURNING id, slug, name, created_at, max_running;
 
 -- name: get_project
 -- System: a project by its id (the caller's right to it is checked by the service).
-SELECT id, slug, name, created_at FROM projects WHERE id = $1;
+SELECT id, slug, name, created_at, max_running FROM projects WHERE id = $1;
 
 -- name: get_project_by_slug
 -- System: a project by its slug (the caller's right to it is checked by the service).
-SELECT id, slug, name, created_at FROM projects WHERE slug = $1;
+SELECT id, slug, name, created_at, max_running FROM projects WHERE slug = $1;
 
 -- name: list_projects
 -- System: all projects, for administrators.
-SELECT id, slug, name, created_at FROM projects ORDER BY created_at, id;
+SELECT id, slug, name, created_at, max_running FROM projects ORDER BY created_at, id;
 
 -- name: locate_run
 -- System: the project that has a run, for administrators; the given project first. One index probe for each project.

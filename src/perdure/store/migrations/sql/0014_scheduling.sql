@@ -16,13 +16,15 @@ CREATE INDEX run_queue_fair ON run_queue (route, project_id, (-priority), availa
 DROP INDEX run_queue_due;
 
 -- The runs that are being executed. External workers and push runtimes keep the lease of a run that waits.
+-- (OFFSET 0: the planner must not read all heads into a hash.)
 CREATE VIEW runs_in_flight AS
     SELECT q.project_id, q.run_id, q.route
     FROM run_queue q
     WHERE q.lease_owner IS NOT NULL
       AND ((left(q.route, 9) <> 'external:' AND left(q.lease_owner, 5) <> 'push:')
            OR EXISTS (SELECT FROM run_head h
-                      WHERE h.project_id = q.project_id AND h.run_id = q.run_id AND h.status = 'running'));
+                      WHERE h.project_id = q.project_id AND h.run_id = q.run_id AND h.status = 'running'
+                      OFFSET 0));
 
 DROP VIEW runs_whole;
 CREATE VIEW runs_whole AS
