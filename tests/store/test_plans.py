@@ -123,7 +123,7 @@ HOT = [
     Hot("run_queue", "claim_runs", claimed("agent:agent-0"), frozenset({"run_queue_fair"}), 400),
     Hot("run_queue", "claim_runs", claimed(*FIFTY), frozenset({"run_queue_fair"}), 1000),
     Hot("run_queue", "claim_runs", claimed("agent:none"), frozenset({"run_queue_fair"}), 40),
-    Hot("placements", "take_unplaced", [NOW], frozenset({"run_queue_unplaced"}), 2500),
+    Hot("placements", "take_unplaced", [NOW] * 4, frozenset({"run_queue_unplaced"}), 2500),
     Hot("placements", "forget_placed", [NOW], frozenset({"run_queue_placed"}), 20),
     Hot(
         "run_queue", "claim_external_run",

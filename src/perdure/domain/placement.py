@@ -17,6 +17,5 @@ class Placement:
 
     key: RunKey
     route: str
-    priority: int
     available_at: datetime
     revision: int

@@ -28,6 +28,11 @@ TOLD_FOR: Final = timedelta(minutes=15)
 """After this time the engine is told again of a run that still waits: it may have lost it."""
 
 
+ON_ITS_WAY: Final = timedelta(seconds=5)
+"""How long a limit keeps a place for a run that the engine was told of. One that no worker has taken by then may wait
+for one that serves it, and must not stand in others' way: the claim counts again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """Runs that this process tells the engine of, and until when they are its own."""
@@ -37,9 +42,12 @@ class Taken:
 
 
 async def take(core: Core) -> Taken:
-    """Up to AT_ONCE pending runs that the engine does not know of. Raises Unavailable."""
-    until = at(core.clock()) + TAKEN_FOR
-    return Taken(tuple(await placements.take(core.database, until)), until)
+    """Up to AT_ONCE pending runs that the engine does not know of: in turn from all projects, and of what is limited no
+    more than has room. Raises Unavailable."""
+    now = at(core.clock())
+    until = now + TAKEN_FOR
+    lately = now + TOLD_FOR - ON_ITS_WAY
+    return Taken(tuple(await placements.take(core.database, now, until, lately)), until)
 
 
 async def told(core: Core, taken: Taken, keys: Sequence[RunKey]) -> None:
@@ -58,8 +66,13 @@ async def forget_old(core: Core) -> None:
 
 
 async def claim(core: Core, worker_id: str, key: RunKey, route: str, lease_seconds: float) -> Claimed | None:
-    """Take one run for a worker: running, leased and fenced when this returns. None where it cannot be claimed now."""
+    """Take one run for a worker: running, leased and fenced when this returns. None where it cannot be claimed now.
+
+    Where limits may be the reason, the engine is told of it again when they have room.
+    """
     now = core.clock()
     expires = at(now) + timedelta(seconds=lease_seconds)
     taken = await run_queue.claim_one(core.database, worker_id, key, route, now, expires)
+    if taken.limited and not taken.runs:
+        await placements.hold_back(core.database, key)
     return next(iter(lifecycle.announce_claimed(core, taken.runs, now)), None)

@@ -17,13 +17,17 @@ AT_ONCE: Final = 100
 """How many runs `take` takes at most: a number in the statement, because its plan depends on it."""
 
 
-async def take(database: Database, until: datetime) -> list[Placement]:
-    """Up to AT_ONCE pending runs that nobody has told the engine of; no other process gets them before `until`."""
-    rows = await database.fetch(_SQL["take_unplaced"], until)
+async def take(database: Database, now: datetime, until: datetime, told_lately: datetime) -> list[Placement]:
+    """Up to AT_ONCE pending runs that nobody has told the engine of; no other process gets them before `until`.
+
+    Runs that are taken already, or whose `again` is `told_lately` or later, are on their way: under limits they count
+    as if they were executed.
+    """
+    rows = await database.fetch(_SQL["take_unplaced"], until, now, until, told_lately)
     return [
         Placement(
             RunKey(ProjectId(row["project_id"]), RunId(row["run_id"])),
-            row["route"], row["priority"], row["available_at"], row["revision"],
+            row["route"], row["available_at"], row["revision"],
         )
         for row in rows
     ]  # fmt: skip
@@ -33,6 +37,11 @@ async def mark(database: Database, keys: Sequence[RunKey], taken_until: datetime
     """Say when the engine is told again of runs that were taken until `taken_until`; None: as soon as may be."""
     projects, runs = [key.project_id for key in keys], [key.run_id for key in keys]
     await database.execute(_SQL["set_placed"], projects, runs, taken_until, again)
+
+
+async def hold_back(database: Database, key: RunKey) -> None:
+    """The engine is told of a run again when its limits have room."""
+    await database.execute(_SQL["hold_back"], key.project_id, key.run_id)
 
 
 async def forget(database: Database, now: datetime) -> None:

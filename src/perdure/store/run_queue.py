@@ -23,7 +23,8 @@ _CLAIM_ONE = (
     _SQL["claim_runs"]
     .replace(
         "SELECT route, project_id, level FROM walked",
-        "SELECT route, project_id, -priority AS level FROM run_queue WHERE project_id = $8 AND run_id = $9",
+        "SELECT route, project_id, -priority AS level FROM run_queue WHERE project_id = $8 AND run_id = $9"
+        " AND ($7 OR NOT (SELECT apply FROM limits))",
     )
     .replace("WHERE q.route = ", "WHERE q.run_id = $9 AND q.route = ")
 )

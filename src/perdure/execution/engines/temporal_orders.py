@@ -156,7 +156,8 @@ class Orders:
             start_signal_args=[order],
             search_attributes=_attributes(run) if await self._may_search(client) else TypedSearchAttributes.empty,
             static_summary=run.route[:200],
-            priority=Priority(min(5, max(1, 3 - run.priority)), str(run.key.project_id)),
+            # Fair between projects; a priority of Temporal's would let one project's runs pass those of the others.
+            priority=Priority(fairness_key=str(run.key.project_id)),
             rpc_timeout=RPC_TIMEOUT,
         )
 

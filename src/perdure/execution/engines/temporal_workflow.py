@@ -8,6 +8,7 @@ This module imports nothing of ours: its code must be replayable.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -62,6 +63,7 @@ class RunWorkflow:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._served = -1
+        self._nudged = False
 
     @workflow.run
     async def run(self, order: Order) -> None:
@@ -79,16 +81,22 @@ class RunWorkflow:
             answer = await self._execute()
             self._served = max(self._served, answer.revision)
             if answer.later:
-                await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(tries, 10)))
+                await self._pause(min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(tries, 10)))
             tries = tries + 1 if answer.later else 0
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(replace(self._order, revision=max(self._order.revision, self._served + 1)))
 
     @workflow.signal(name=PLACED)
     def placed(self, order: Order) -> None:
-        """The run is pending again."""
+        """The run is pending again, or still, and there is room for it now."""
+        self._nudged = True
         if order.revision > self._order.revision:
             self._order = order
+
+    async def _pause(self, seconds: float) -> None:
+        self._nudged = False
+        with suppress(TimeoutError):
+            await workflow.wait_condition(lambda: self._nudged, timeout=timedelta(seconds=seconds))
 
     async def _until_due(self) -> None:
         while (seconds := self._order.due_ms / 1000 - workflow.now().timestamp()) > 0:

@@ -1,21 +1,108 @@
 -- name: take_unplaced
--- System: pending runs that the engine has not been told of, taken by one process for a while, up to 100; those due first come first.
-WITH unplaced AS (
-    SELECT q.project_id, q.run_id
-    FROM run_queue q
-    WHERE q.lease_owner IS NULL AND q.place_again_at IS NULL AND left(q.route, 9) <> 'external:'
-    ORDER BY q.available_at
-    LIMIT 100
-    FOR UPDATE SKIP LOCKED
+-- System: pending runs that the engine has not been told of, taken by one process for a while, up to 100: in turn from all projects, in each by priority and age, and of what is limited no more than has room (runs placed up to $3 or from $4 on are on their way).
+WITH RECURSIVE limits AS MATERIALIZED (
+    SELECT EXISTS (SELECT FROM projects WHERE max_running IS NOT NULL)
+           OR EXISTS (SELECT FROM catalog WHERE concurrency IS NOT NULL) AS apply
+), first AS MATERIALIZED (
+    -- The round begins at a target drawn by lot: where it is cut short, nobody is passed over for ever.
+    SELECT coalesce((SELECT kind || ':' || name FROM catalog
+                     ORDER BY kind, name OFFSET floor(random() * (SELECT count(*) FROM catalog)) LIMIT 1), '') AS route
+), walked AS (
+    SELECT half.ends, found.route, found.project_id, found.level, 1 AS nth
+    FROM first
+    CROSS JOIN LATERAL (VALUES (first.route, NULL), ('', first.route)) AS half(begins, ends)
+    CROSS JOIN LATERAL (
+        SELECT q.route, q.project_id, -q.priority AS level
+        FROM run_queue q
+        WHERE q.lease_owner IS NULL AND q.place_again_at IS NULL AND left(q.route, 9) <> 'external:'
+          AND q.route >= half.begins AND (half.ends IS NULL OR q.route < half.ends)
+        ORDER BY q.route, q.project_id, -q.priority
+        LIMIT 1
+    ) found
+    UNION ALL
+    SELECT w.ends, next.route, next.project_id, next.level, w.nth + 1
+    FROM walked w
+    CROSS JOIN LATERAL (
+        SELECT q.route, q.project_id, -q.priority AS level
+        FROM run_queue q
+        WHERE q.lease_owner IS NULL AND q.place_again_at IS NULL AND left(q.route, 9) <> 'external:'
+          AND (q.route, q.project_id, -q.priority) > (w.route, w.project_id, w.level)
+          AND (w.ends IS NULL OR q.route < w.ends)
+        ORDER BY q.route, q.project_id, -q.priority
+        LIMIT 1
+    ) next
+    WHERE w.nth < 200
+), flight AS MATERIALIZED (
+    SELECT f.project_id, f.route, count(*) AS runs
+    FROM (SELECT project_id, route FROM runs_in_flight
+          UNION ALL
+          SELECT project_id, route FROM run_queue
+          WHERE lease_owner IS NULL AND available_at <= $2 AND place_again_at IS NOT NULL
+            AND (place_again_at <= $3 OR place_again_at >= $4)) f
+    WHERE (SELECT apply FROM limits)
+    GROUP BY f.project_id, f.route
+), room AS MATERIALIZED (
+    SELECT w.route, w.project_id, w.level, p.max_running - busy.project AS of_project, c.concurrency - busy.route AS of_route
+    FROM walked w
+    LEFT JOIN projects p ON p.id = w.project_id AND p.max_running IS NOT NULL
+    LEFT JOIN catalog c ON c.concurrency IS NOT NULL AND c.kind = split_part(w.route, ':', 1)
+                       AND c.name = substr(w.route, strpos(w.route, ':') + 1)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(runs) FILTER (WHERE f.project_id = w.project_id), 0) AS project,
+               coalesce(sum(runs) FILTER (WHERE f.route = w.route), 0) AS route
+        FROM flight f
+    ) busy
+), candidate AS (
+    SELECT m.*, c.available_at,
+           row_number() OVER (PARTITION BY m.project_id ORDER BY m.level, c.available_at) AS nth_of_project
+    FROM room m
+    CROSS JOIN LATERAL (
+        SELECT q.available_at
+        FROM run_queue q
+        WHERE q.lease_owner IS NULL AND q.place_again_at IS NULL AND left(q.route, 9) <> 'external:'
+          AND q.route = m.route AND q.project_id = m.project_id AND -q.priority = m.level
+          -- What is limited is placed when it is due, all else at once: the engine keeps the time.
+          AND (q.available_at <= $2 OR (m.of_project IS NULL AND m.of_route IS NULL))
+        ORDER BY q.available_at
+        LIMIT 100
+    ) c
+    WHERE coalesce(m.of_project, 1) > 0 AND coalesce(m.of_route, 1) > 0
+), placed AS (
+    SELECT *, row_number() OVER (PARTITION BY route ORDER BY nth_of_project, level, available_at) AS nth_of_route
+    FROM candidate
+    WHERE nth_of_project <= coalesce(of_project, nth_of_project)
+), share AS (
+    SELECT route, project_id, level, count(*) AS runs
+    FROM (SELECT * FROM placed
+          WHERE nth_of_route <= coalesce(of_route, nth_of_route)
+          ORDER BY nth_of_project, level, available_at
+          LIMIT 100) best
+    GROUP BY route, project_id, level
+), unplaced AS (
+    SELECT chosen.project_id, chosen.run_id
+    FROM share
+    CROSS JOIN LATERAL (
+        SELECT q.project_id, q.run_id
+        FROM run_queue q
+        WHERE q.lease_owner IS NULL AND q.place_again_at IS NULL AND left(q.route, 9) <> 'external:'
+          AND q.route = share.route AND q.project_id = share.project_id AND -q.priority = share.level
+        ORDER BY q.available_at
+        LIMIT share.runs
+        FOR UPDATE SKIP LOCKED
+    ) chosen
 ), taken AS (
     UPDATE run_queue q SET place_again_at = $1
     FROM unplaced u
     WHERE q.project_id = u.project_id AND q.run_id = u.run_id
     RETURNING q.project_id, q.run_id, q.route, q.priority, q.available_at
 )
-SELECT t.project_id, t.run_id, t.route, t.priority, t.available_at, h.revision
+SELECT t.project_id, t.run_id, t.route, t.available_at, h.revision
 FROM taken t JOIN run_head h ON h.project_id = t.project_id AND h.run_id = t.run_id
-ORDER BY t.available_at;
+ORDER BY row_number() OVER (PARTITION BY t.project_id ORDER BY t.priority DESC, t.available_at), t.available_at;
+
+-- name: hold_back
+-- The limits of a run that the engine was told of are reached: it is told again when they have room.
+UPDATE run_queue SET place_again_at = NULL WHERE project_id = $1 AND run_id = $2 AND lease_owner IS NULL;
 
 -- name: set_placed
 -- System: say of runs that were taken at one time when the engine is told again (null: at once); what moved since is left alone.

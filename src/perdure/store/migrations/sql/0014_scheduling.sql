@@ -15,6 +15,11 @@ ALTER TABLE projects ADD COLUMN max_running int CHECK (max_running > 0);
 CREATE INDEX run_queue_fair ON run_queue (route, project_id, (-priority), available_at) WHERE lease_owner IS NULL;
 DROP INDEX run_queue_due;
 
+-- So do those who tell Temporal of runs.
+DROP INDEX run_queue_unplaced;
+CREATE INDEX run_queue_unplaced ON run_queue (route, project_id, (-priority), available_at)
+    WHERE lease_owner IS NULL AND place_again_at IS NULL AND left(route, 9) <> 'external:';
+
 -- The runs that are being executed. External workers and push runtimes keep the lease of a run that waits.
 -- (OFFSET 0: the planner must not read all heads into a hash.)
 CREATE VIEW runs_in_flight AS

@@ -1,5 +1,7 @@
 DROP VIEW runs_whole, runs_in_flight;
 CREATE INDEX run_queue_due ON run_queue (route, priority DESC, available_at) WHERE lease_owner IS NULL;
+DROP INDEX run_queue_unplaced;
+CREATE INDEX run_queue_unplaced ON run_queue (available_at) WHERE lease_owner IS NULL AND place_again_at IS NULL;
 DROP INDEX run_queue_fair, runs_by_deadline;
 ALTER TABLE projects DROP COLUMN max_running;
 ALTER TABLE catalog DROP COLUMN concurrency;
