@@ -52,6 +52,13 @@ async def test_projects(terminal: Terminal, way: tuple[str, ...]) -> None:
     listed = (await terminal.run("projects", "list", "--json", *way)).json["data"]
     assert [(project["slug"], project["name"]) for project in listed][1] == ("other", "Other one")
     assert "Other one" in (await terminal.run("projects", "list", *way)).out
+    limited = await terminal.run("projects", "limit", "other", "--max-running", "7", "--json", *way)
+    assert limited.json["max_running"] == 7
+    assert " 7 " in (await terminal.run("projects", "list", *way)).out
+    lifted = await terminal.run("projects", "limit", project_id, *way)
+    assert (lifted.code, "Any number" in lifted.err) == (0, True)
+    unknown = await terminal.run("projects", "limit", "nowhere", *way)
+    assert unknown.code != 0 and "project_not_found" in unknown.err
     taken = await terminal.run("projects", "create", "other", *way)
     assert taken.code != 0 and "already" in taken.err
     key = (await terminal.run("keys", "create", "robot", "--project", "other", "--json", *way)).json

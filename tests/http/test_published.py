@@ -58,6 +58,7 @@ ROUTES = [
     ("GET", "/projects"),
     ("POST", "/projects"),
     ("GET", "/projects/{ref}"),
+    ("PATCH", "/projects/{ref}"),
     ("GET", "/projects/{ref}/keys"),
     ("POST", "/projects/{ref}/keys"),
     ("DELETE", "/projects/{ref}/keys/{key_id}"),
