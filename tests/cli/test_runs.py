@@ -52,6 +52,15 @@ async def test_create_answers_the_id_and_says_how_to_watch(terminal: Terminal) -
     assert run["status"] == "pending"
 
 
+async def test_create_says_when_the_run_is_executed(terminal: Terminal) -> None:
+    words = ("--priority", "-3", "--run-after", "2999-01-01T00:00:00+01:00", "--deadline", "2999-01-02T12:00", "--json")
+    run = (await terminal.run("runs", "create", "echo", "Hello", *words)).json["run"]
+    assert (run["priority"], run["run_after"]) == (-3, "2998-12-31T23:00:00Z")
+    assert run["deadline"].startswith("2999-01-0")
+    bad = await terminal.run("runs", "create", "echo", "Hello", "--deadline", "tomorrow")
+    assert (bad.code != 0, "--deadline must be a time" in bad.err) == (True, True)
+
+
 async def test_create_takes_its_input_from_a_file_and_from_standard_input(terminal: Terminal, tmp_path: Path) -> None:
     file = tmp_path / "input.json"
     file.write_text('{"messages": [{"role": "user", "content": "Before"}], "runtime_overrides": {"max_steps": 3}}')

@@ -68,4 +68,14 @@ SELECT '00000000-0000-0000-0000-000000000001', gen_random_uuid(), 's', 'active',
        CASE WHEN n % 10000 = 2 THEN to_timestamp(1700000000) END, now(), now()
 FROM generate_series(1, 20000) AS n;
 
+-- A route that 40 projects share: each has one due run, one of them 20,000 and 20,000 of a higher priority that are not due.
+INSERT INTO run_head (project_id, run_id, status, executor)
+SELECT ('00000000-0000-0000-0001-' || lpad(project::text, 12, '0'))::uuid, 'shared-' || n, 'pending', 'engine'
+FROM (SELECT n % 40 AS project, n FROM generate_series(1, 40) AS n
+      UNION ALL SELECT 20, n FROM generate_series(41, 40040) AS n) made;
+INSERT INTO run_queue (project_id, run_id, route, priority, available_at, place_again_at)
+SELECT project_id, run_id, 'agent:shared', CASE WHEN n > 20040 THEN 50 ELSE 0 END,
+       to_timestamp(CASE WHEN n > 20040 THEN 1800000000 ELSE 1600000000 END + n), to_timestamp(1700000300)
+FROM (SELECT project_id, run_id, right(run_id, -7)::int AS n FROM run_head WHERE run_id LIKE 'shared-%') queued;
+
 SET session_replication_role = DEFAULT;

@@ -95,6 +95,7 @@ TRANSITION: list[object] = [
 ]  # fmt: skip
 
 LATE = NOW - timedelta(hours=20)
+UNTIL, LATELY = NOW + timedelta(seconds=30), NOW + timedelta(seconds=895)
 HOT = [
     Hot("run_events", "append_events", one_append(FOLLOWED), frozenset({"run_head_pkey"}), 60),
     Hot("run_events", "append_events", many_appends(64), frozenset({"run_head_pkey"}), 64 * 20),
@@ -122,8 +123,9 @@ HOT = [
     Hot("runs", "transition_run", TRANSITION, frozenset({"run_head_pkey", "runs_pkey"}), 120),
     Hot("run_queue", "claim_runs", claimed("agent:agent-0"), frozenset({"run_queue_fair"}), 400),
     Hot("run_queue", "claim_runs", claimed(*FIFTY), frozenset({"run_queue_fair"}), 1000),
+    Hot("run_queue", "claim_runs", claimed("agent:shared"), frozenset({"run_queue_fair"}), 3000),
     Hot("run_queue", "claim_runs", claimed("agent:none"), frozenset({"run_queue_fair"}), 40),
-    Hot("placements", "take_unplaced", [NOW] * 4, frozenset({"run_queue_unplaced"}), 2500),
+    Hot("placements", "take_unplaced", [UNTIL, NOW, UNTIL, LATELY], frozenset({"run_queue_unplaced"}), 3500),
     Hot("placements", "forget_placed", [NOW], frozenset({"run_queue_placed"}), 20),
     Hot(
         "run_queue", "claim_external_run",
@@ -137,6 +139,7 @@ HOT = [
     Hot("schedules", "due_schedules", [NOW, 100], frozenset({"schedules_due", "schedules_firing"}), 120),
     Hot("deadlines", "overdue_runs", [START_MS / 1000, 500, 10], frozenset({"runs_deadline"}), 20),
     Hot("deadlines", "overdue_runs", [START_MS / 1000 + 1000, 500, 10], frozenset({"runs_deadline"}), 40),
+    Hot("deadlines", "runs_past_deadline", [NOW, 500, NOW], frozenset({"runs_by_deadline"}), 20),
     listed("runs_newest"),
     listed("runs_newest", created_at=LATE, run_id="run-001234"),
     listed("runs_by_status", status="failed"),
