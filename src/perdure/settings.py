@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from perdure.telemetry import LogFormat
@@ -137,6 +137,13 @@ class Settings(BaseSettings):
     """`json`, `pretty` (for a person), or `auto`: pretty in `perdure dev`, JSON otherwise."""
     ready_loop_lag_ms: int = Field(default=1000, ge=10)
     """`/readyz` fails while the event loop is later than this."""
+
+    @field_validator("temporal_tls_key")
+    @classmethod
+    def _has_a_certificate(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if (value is None) != (info.data.get("temporal_tls_cert") is None):
+            raise ValueError("PERDURE_TEMPORAL_TLS_CERT and PERDURE_TEMPORAL_TLS_KEY go together")
+        return value
 
     @field_validator("database_url")
     @classmethod

@@ -53,6 +53,7 @@ def test_they_do_not_change() -> None:
         ("PERDURE_JWT_SECRET", "hunter2-hunter2"),
         ("PERDURE_PORT", "hunter2-hunter2"),
         ("PERDURE_ENGINE", "hunter2-hunter2"),
+        ("PERDURE_TEMPORAL_TLS_KEY", "hunter2-hunter2"),
     ],
 )
 def test_a_wrong_value_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
