@@ -18,7 +18,7 @@ from bench.options import Options, RowName, parse
 from bench.processes import BenchError, allow_open_files
 from bench.profiling import profiler
 from bench.report import Row, markdown, table
-from bench.rows import append, followers, listing, replay, runs, takeover, tokens
+from bench.rows import append, dispatch, followers, listing, replay, runs, sleepers, steps, takeover, tokens
 from bench.rows.base import Measured
 from bench.server import AGENTS, Place, fresh_place, serving
 from perdure.store.embedded_user import EmbeddedPostgresError
@@ -26,6 +26,10 @@ from perdure.telemetry.logs import configure_logging
 
 BUSY = 0.25
 """Load for each core above which a machine is too busy to measure on."""
+
+
+OWN_SERVERS = frozenset({RowName.TAKEOVER, RowName.DISPATCH})
+"""Rows that start their servers themselves."""
 
 
 def main(arguments: list[str]) -> int:
@@ -67,13 +71,15 @@ def _warn_when_busy() -> None:
 
 
 def _rows(place: Place, options: Options) -> Iterator[Row]:
-    """All rows that are wanted, on two servers one after the other."""
+    """All rows that are wanted, on several servers one after the other."""
     wanted = frozenset(options.rows)
-    if wanted - {RowName.TAKEOVER}:
+    if wanted - OWN_SERVERS:
         with serving(place, "dev", str(AGENTS)) as server:
             measured = Measured(server, options.sizes, nobody())
             for step in _steps(measured, wanted):
                 yield from _told(step)
+    if RowName.DISPATCH in wanted:
+        yield from _told(lambda: dispatch.measure(place, options.sizes))
     if RowName.TAKEOVER in wanted:
         yield from _told(lambda: takeover.measure(place, options.sizes))
 
@@ -91,6 +97,10 @@ def _steps(measured: Measured, wanted: frozenset[RowName]) -> Iterator[Callable[
         yield lambda: replay.measure(measured)
     if RowName.LIST in wanted:
         yield lambda: listing.measure(measured)
+    if RowName.STEPS in wanted:
+        yield lambda: steps.measure(measured)
+    if RowName.SLEEPERS in wanted:
+        yield lambda: sleepers.measure(measured)
 
 
 def _told(step: Callable[[], list[Row]]) -> list[Row]:
@@ -106,8 +116,8 @@ def _told(step: Callable[[], list[Row]]) -> list[Row]:
 
 def _profile(place: Place, options: Options, name: RowName) -> int:
     """Measure one row with somebody looking into the server."""
-    if name is RowName.TAKEOVER:
-        raise BenchError("There is nothing to profile in row takeover: it waits for a lease.")
+    if name in OWN_SERVERS:
+        raise BenchError(f"There is nothing to profile in row {name}: it starts servers of its own, which mostly wait.")
     looking = profiler(options.scratch, name)
     with serving(place, "dev", str(AGENTS), wrapper=looking.wrapper) as server:
         measured = Measured(server, options.sizes, looking.watch(server.process))

@@ -49,10 +49,10 @@ def drive(server: Server, scenario: Scenario[P, R], params: P, watch: Watch) -> 
         for line in lines:
             if line.strip() == MEASURING:
                 watch.began()
-                spent.append(_usage(server))
+                spent.append(used(server))
             else:
                 last = line
-                spent.append(_usage(server))
+                spent.append(used(server))
     if len(spent) != 2:
         raise BenchError(f"The load generator {scenario.name} said nothing.")
     envelope = msgspec.json.decode(last, type=Envelope)
@@ -66,7 +66,7 @@ def drive(server: Server, scenario: Scenario[P, R], params: P, watch: Watch) -> 
     return msgspec.json.decode(envelope.result, type=scenario.result), cost
 
 
-def _usage(server: Server) -> tuple[float, float]:
+def used(server: Server) -> tuple[float, float]:
     """Processor seconds so far: of the server's process, and of PostgreSQL's."""
     postmaster = server.place.postgres.pid
     database = 0.0 if postmaster is None else usage.seconds_of_children(postmaster)

@@ -23,12 +23,15 @@ class RowName(StrEnum):
     FOLLOWERS = "followers"
     REPLAY = "replay"
     LIST = "list"
+    STEPS = "steps"
+    SLEEPERS = "sleepers"
+    DISPATCH = "dispatch"
     TAKEOVER = "takeover"
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is done. The defaults are a whole measurement, of about five minutes."""
+    """How much is done. The defaults are a whole measurement, of about ten minutes."""
 
     rounds: int = field(default=5, metadata={"help": "rounds of each row; the median counts"})
     seconds: float = field(default=4.0, metadata={"help": "length of a round, where a row is measured by time"})
@@ -47,6 +50,9 @@ class Sizes:
     lease_seconds: int = field(default=5, metadata={"help": "lease of the workers that row `takeover` kills"})
     list_runs: int = field(default=0, metadata={"help": "runs that are there in row `list`; 0 leaves the row out"})
     list_requests: int = field(default=500, metadata={"help": "requests of one round of row `list`"})
+    steps: int = field(default=500, metadata={"help": "steps of one workflow in row `steps`"})
+    sleepers: int = field(default=10_000, metadata={"help": "workflows that sleep in row `sleepers`"})
+    dispatches: int = field(default=200, metadata={"help": "runs of one round of row `dispatch`"})
 
 
 QUICK = Sizes(
@@ -64,6 +70,9 @@ QUICK = Sizes(
     takeovers=1,
     lease_seconds=2,
     list_requests=50,
+    steps=50,
+    sleepers=100,
+    dispatches=20,
 )
 """A smoke run: does everything still work? Its figures mean nothing."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from bench.load.append import APPEND
+from bench.load.dispatch import DISPATCH
 from bench.load.followers import FOLLOWERS
 from bench.load.replay import REPLAY
 from bench.load.requests import REQUESTS
@@ -12,6 +13,7 @@ from bench.load.runs import RUNS
 from bench.load.scenario import serve
 from bench.load.tokens import TOKENS
 from bench.load.wire import LoadError
+from bench.load.workflows import SLEEPERS, STEPS
 
 
 def main(name: str) -> None:
@@ -19,6 +21,8 @@ def main(name: str) -> None:
     match name:
         case APPEND.name:
             serve(APPEND)
+        case DISPATCH.name:
+            serve(DISPATCH)
         case FOLLOWERS.name:
             serve(FOLLOWERS)
         case REPLAY.name:
@@ -27,6 +31,10 @@ def main(name: str) -> None:
             serve(REQUESTS)
         case RUNS.name:
             serve(RUNS)
+        case SLEEPERS.name:
+            serve(SLEEPERS)
+        case STEPS.name:
+            serve(STEPS)
         case TOKENS.name:
             serve(TOKENS)
         case _:

@@ -6,12 +6,15 @@ It stands in a folder of its own, because the folder of a user's file becomes im
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ag_ui.core import BaseEvent, TextMessageContentEvent, TextMessageEndEvent, TextMessageStartEvent
 
 from perdure import App
+from perdure.agents import WorkflowContext
 
 if TYPE_CHECKING:
     from perdure.execution.log import RunContext
@@ -47,6 +50,32 @@ async def ticks(run: RunContext) -> AsyncIterator[BaseEvent]:
         yield TextMessageContentEvent(message_id=message, delta=f"tick {number} ")
         await asyncio.sleep(TICK_SECONDS)
     yield TextMessageEndEvent(message_id=message)
+
+
+@app.agent("stamp")
+async def stamp(run: RunContext) -> AsyncIterator[BaseEvent]:
+    """Says when its first line ran, as `time.time()`."""
+    now = time.time()
+    yield TextMessageStartEvent(message_id="stamp")
+    yield TextMessageContentEvent(message_id="stamp", delta=repr(now))
+    yield TextMessageEndEvent(message_id="stamp")
+
+
+async def nothing() -> None:
+    """A step."""
+
+
+@app.workflow("steps")
+async def steps(ctx: WorkflowContext, steps: int) -> None:
+    """Does nothing, step by step."""
+    for _ in range(steps):
+        await ctx.step(nothing)
+
+
+@app.workflow("sleeper")
+async def sleeper(ctx: WorkflowContext, until: float) -> None:
+    """Sleeps until a moment (`time.time()`)."""
+    await ctx.sleep_until(datetime.fromtimestamp(until, UTC))
 
 
 def _asked(run: RunContext, name: str) -> int:

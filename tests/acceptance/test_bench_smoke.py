@@ -24,6 +24,9 @@ TINY = {
     "--lease-seconds": 2,
     "--list-runs": 500,
     "--list-requests": 20,
+    "--steps": 10,
+    "--sleepers": 20,
+    "--dispatches": 5,
 }
 
 
@@ -38,7 +41,7 @@ def test_every_row_is_measured(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     text = results.read_text()
     measured = [line for line in text.split("## Machine")[0].splitlines() if line.endswith("|")]
-    assert len(measured) == 2 + 9, text
+    assert len(measured) == 2 + 13, text
     assert str(tmp_path) not in text
     assert list(tmp_path.iterdir()) == [results]
 
