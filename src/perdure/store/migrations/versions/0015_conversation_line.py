@@ -10,7 +10,7 @@ from alembic import op
 from perdure.store.migrations.statements import execute_file, execute_whole
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 
 
 def upgrade() -> None:
