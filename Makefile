@@ -1,7 +1,7 @@
 # `make help` lists the targets. Needs Python 3.11+ and make; brings its own uv when there is none.
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev test check format-check lint contracts types fmt bench lock build clean
+.PHONY: help install dev web web-check test check format-check lint contracts types fmt bench lock build clean chromium
 
 # Which Python the environment is made of, in uv's words: a version, a range or a path.
 PYTHON ?= >=3.11
@@ -23,6 +23,10 @@ NEED_UV := $(filter $(OWN_UV),$(UV))
 NODE_MAJOR := $(shell node --version 2>/dev/null | sed -n 's/^v\([0-9]*\).*/\1/p')
 NEED_NODE := $(shell test "$(or $(NODE_MAJOR),0)" -ge 20 && command -v npm >/dev/null || echo yes)
 
+WITH_NODE := $(if $(NEED_NODE),PATH="$(CURDIR)/$(BIN):$$PATH")
+BUILD_WEB := $(WITH_NODE) web/scripts/build.sh $(CURDIR)/$(BIN)/python
+CHROMIUM := $(shell command -v chromium)
+
 # The stamps bear the checksum of everything that decides what is installed, so nothing is installed twice.
 KEY := $(shell cat pyproject.toml requirements.lock requirements-dev.lock requirements-build.lock requirements-node.lock | cksum | tr -d ' ')
 RUNTIME := $(VENV)/.runtime-$(KEY)
@@ -38,13 +42,21 @@ help:  ## Show this list
 install: $(DEVELOPMENT)  ## Install everything for development into .venv
 	@:
 
+# A machine without npm's registry gets a server without a dashboard, not none.
 dev: $(RUNTIME)  ## Run a server with an embedded PostgreSQL on http://127.0.0.1:4000
+	@$(BUILD_WEB) || echo "The dashboard could not be built; the server runs without it." >&2
 	@exec $(BIN)/perdure dev
 
-test: install  ## Install what is needed and run the tests
+web: install  ## Build the dashboard into the package, where something of it has changed
+	@$(BUILD_WEB)
+
+web-check: web  ## Format, rules and types of the dashboard
+	cd web && $(WITH_NODE) npm run --silent check
+
+test: install web chromium  ## Install what is needed and run the tests
 	$(BIN)/pytest -n 2 --inline-snapshot=disable $(PYTEST_ARGS)
 
-check: format-check lint contracts types test  ## The gate: format, lint, import contracts, types, tests
+check: format-check lint contracts types web-check test  ## The gate: format, lint, import contracts, types, tests
 
 format-check: install  ## Is the code formatted?
 	$(BIN)/ruff format --check .
@@ -58,9 +70,10 @@ contracts: install  ## Who may import whom
 types: install  ## Strict types, tests included
 	$(BIN)/mypy $(SOURCES)
 
-fmt: install  ## Format and fix what can be fixed
+fmt: web  ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	cd web && $(WITH_NODE) npm run --silent format
 
 bench: install  ## Measure, and write bench/results.md
 	$(BIN)/python -m bench $(BENCH_ARGS)
@@ -71,11 +84,15 @@ lock: $(NEED_UV)  ## Write the lock files anew (UPGRADE=1 for the newest version
 	$(LOCK) --group dev --extra evals --extra temporal pyproject.toml -o requirements-dev.lock
 	$(LOCK) -c requirements-dev.lock --extra evals --extra temporal pyproject.toml -o requirements.lock
 
-build: $(NEED_UV)  ## Build the wheel and the source archive into dist/
+build: web $(NEED_UV)  ## Build the wheel and the source archive into dist/
 	$(UV) build --build-constraints requirements-build.lock --require-hashes
 
 clean:  ## Remove environments, caches and builds; keeps .perdure/, the data of `make dev`
-	rm -rf .venv .venv-tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-tools dist web/node_modules web/.made src/perdure/http/dashboard/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# The tests drive the dashboard in Debian's browser. Where it cannot be installed they say so and are skipped.
+chromium:
+	$(if $(CHROMIUM),@:,@test "$$(id -u)" != 0 || (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium) >/dev/null || true)
 
 # A running server is not disturbed: what is installed and right stays, only the stamp of the other key goes.
 $(RUNTIME): | $(BIN)/python

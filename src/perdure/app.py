@@ -37,6 +37,7 @@ from perdure.execution.registry import App, combine
 from perdure.execution.task_site import TaskSite
 from perdure.http.application import create_app
 from perdure.http.context import HttpSettings
+from perdure.http.dashboard.sign_in import OneTimeSignIn
 from perdure.ledger.appender import Appender
 from perdure.ledger.hub import Hub
 from perdure.ledger.notify import CHANNELS, LOG_CHANNEL, Notifier, Router, run_item, run_of
@@ -131,6 +132,7 @@ async def run(
     app_spec: str | None,
     dev: bool,
     on_ready: Callable[[str], None],
+    one_time_sign_in: OneTimeSignIn | None = None,
 ) -> None:
     """Run a process until it is told to stop (SIGTERM, SIGINT), then stop it cleanly.
 
@@ -181,7 +183,7 @@ async def run(
             stack.push_async_callback(working.stop)
         _settle_garbage()
         if http:
-            await _serve(core, settings, stack, stopping, on_ready, working)
+            await _serve(core, settings, stack, stopping, on_ready, working, one_time_sign_in)
         else:
             on_ready("worker")
             await stopping.wait()
@@ -287,6 +289,7 @@ async def _serve(
     stopping: asyncio.Event,
     on_ready: Callable[[str], None],
     working: Working | None,
+    one_time_sign_in: OneTimeSignIn | None,
 ) -> None:
     """Serve HTTP until told to stop; then end the streams, so that their clients reconnect elsewhere, and close."""
     listening = socket.create_server(
@@ -302,6 +305,7 @@ async def _serve(
         Authenticator(core, _jwt(settings)),
         health,
         HttpSettings(heartbeat_seconds=settings.heartbeat_seconds, public_url=settings.public_url),
+        one_time_sign_in,
     )
     server = _Server(
         uvicorn.Config(

@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 from pydantic import SecretStr
 
-from perdure.app import run
+from perdure.app import run, wall_clock
 from perdure.cli.access import Access
 from perdure.cli.configuration import read_settings
 from perdure.cli.dev_access import read_dev_access, write_dev_access
@@ -19,6 +19,9 @@ from perdure.cli.failures import told
 from perdure.cli.output import fail, note, write_line
 from perdure.cli.welcome import welcome
 from perdure.domain.api_key import new_token
+from perdure.http.dashboard.build import FOLDER as DASHBOARD
+from perdure.http.dashboard.build import INDEX
+from perdure.http.dashboard.sign_in import OneTimeSignIn
 from perdure.settings import Settings
 from perdure.telemetry.logs import configure_logging
 
@@ -34,12 +37,15 @@ def dev(access: Access, app_spec: str | None, *, host: str | None, port: int | N
     else:
         token = settings.bootstrap_api_key.get_secret_value()
 
+    sign_in = OneTimeSignIn(token, wall_clock)
+
     def ready(url: str) -> None:
         here = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-        for line in welcome(here, token if made_up else None, _lend(settings.data_dir, here, token)):
+        link = f"{here}/ui/#code={sign_in.issue()}" if (DASHBOARD / INDEX).exists() else None
+        for line in welcome(here, token if made_up else None, _lend(settings.data_dir, here, token), link):
             write_line(line)
 
-    _run(settings, http=True, worker=True, dev=True, on_ready=ready)
+    _run(settings, http=True, worker=True, dev=True, on_ready=ready, one_time_sign_in=sign_in)
 
 
 def _lend(data_dir: Path, url: str, token: str) -> Path | None:
@@ -63,11 +69,29 @@ def worker(access: Access, app_spec: str | None) -> None:
     _run(settings, http=False, worker=True, dev=False, on_ready=lambda _: note("The worker executes runs."))
 
 
-def _run(settings: Settings, *, http: bool, worker: bool, dev: bool, on_ready: Callable[[str], None]) -> None:
+def _run(
+    settings: Settings,
+    *,
+    http: bool,
+    worker: bool,
+    dev: bool,
+    on_ready: Callable[[str], None],
+    one_time_sign_in: OneTimeSignIn | None = None,
+) -> None:
     configure_logging(level=settings.log_level, pretty=settings.pretty_logs(dev=dev), stream=sys.stderr)
     with told(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(run(settings, http=http, worker=worker, app_spec=settings.app, dev=dev, on_ready=on_ready))
+            runner.run(
+                run(
+                    settings,
+                    http=http,
+                    worker=worker,
+                    app_spec=settings.app,
+                    dev=dev,
+                    on_ready=on_ready,
+                    one_time_sign_in=one_time_sign_in,
+                )
+            )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 fail(f"Port {settings.port} is taken.", "Another server may run here. Choose one: PERDURE_PORT=4001")

@@ -15,8 +15,11 @@ from perdure.domain.project import DEFAULT_PROJECT_ID
 _RUN: Final = "my-first-run"
 
 
-def welcome(url: str, made_up_key: str | None, file: Path | None) -> list[str]:
-    """Where it is, the key, what to try, how to stop. `made_up_key` None: the user has set one, which is not shown."""
+def welcome(url: str, made_up_key: str | None, file: Path | None, dashboard: str | None) -> list[str]:
+    """Where it is, the key, what to try, how to stop. `made_up_key` None: the user has set one, which is not shown.
+
+    `dashboard`: the link that signs in; None where the dashboard is not built.
+    """
     key = made_up_key if made_up_key is not None else "$PERDURE_BOOTSTRAP_API_KEY"
     bearer = f'-H "Authorization: Bearer {key}"'
     body = shlex.quote(msgspec.json.encode(_body()).decode())
@@ -25,6 +28,7 @@ def welcome(url: str, made_up_key: str | None, file: Path | None) -> list[str]:
     return [
         "",
         f"  Perdure is ready   {url}   (API: {url}/docs)",
+        f"  Dashboard          {dashboard or 'not built: make web'}",
         f"  API key            {shown}   (an administrator's{kept})",
         "",
         "  Start a run and watch it:",

@@ -18,6 +18,9 @@ from perdure.http.ag_ui.routes import OPERATIONS as AG_UI
 from perdure.http.agents.message_feed import MessageFeeds
 from perdure.http.agents.operations import OPERATIONS as AGENTS
 from perdure.http.context import HttpSettings
+from perdure.http.dashboard.build import read_build
+from perdure.http.dashboard.routes import Dashboard
+from perdure.http.dashboard.sign_in import OneTimeSignIn
 from perdure.http.docs_page import content_security_policy, docs_page
 from perdure.http.edge import Edge
 from perdure.http.errors import EXCEPTION_HANDLERS
@@ -73,13 +76,37 @@ class Application(FastAPI):
 
 
 def create_app(
-    core: Core, authenticator: Authenticator, health_watch: Health, settings: HttpSettings | None = None
+    core: Core,
+    authenticator: Authenticator,
+    health_watch: Health,
+    settings: HttpSettings | None = None,
+    one_time_sign_in: OneTimeSignIn | None = None,
 ) -> Application:
     """The application on these parts, which its caller starts and stops.
 
     `core.hub.stop()` ends the streams of runs and `stop_waiting()` what else waits, so they come before the server
     waits for its connections.
     """
+    app = _application([Middleware(Edge, metrics=core.metrics)])
+    app.router.routes.extend(Dashboard(one_time_sign_in, read_build()).routes())
+    app.state.core = core
+    app.state.authenticator = authenticator
+    app.state.health = health_watch
+    app.state.settings = settings if settings is not None else HttpSettings()
+    app.state.projections = Projections()
+    app.state.message_feeds = MessageFeeds(core.hub)
+    app.state.queue_watch = QueueWatch(core.router)
+    app.state.run_feed = RunFeed(core.database, core.router, run_frame, gone_frame)
+    return app
+
+
+def document() -> bytes:
+    """The OpenAPI document without a server: what the dashboard's types are made from."""
+    return _application([]).document_json
+
+
+def _application(middleware: list[Middleware]) -> Application:
+    """The API's routes, without what they work with."""
     operations = (*RUNS, *AGENTS, *AG_UI, *signed_routes.OPERATIONS)
     app = Application(
         operations,
@@ -91,7 +118,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(Edge, metrics=core.metrics)],
+        middleware=middleware,
         exception_handlers=dict(EXCEPTION_HANDLERS),
         # What we measure and trace is named in `perdure.telemetry`.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
@@ -104,14 +131,6 @@ def create_app(
     for module in (health, projects, keys):
         # Without the framework's limit of a body, whose refusal is no problem document: `platform.bodies` has its own.
         app.include_router(module.router)
-    app.state.core = core
-    app.state.authenticator = authenticator
-    app.state.health = health_watch
-    app.state.settings = settings if settings is not None else HttpSettings()
-    app.state.projections = Projections()
-    app.state.message_feeds = MessageFeeds(core.hub)
-    app.state.queue_watch = QueueWatch(core.router)
-    app.state.run_feed = RunFeed(core.database, core.router, run_frame, gone_frame)
     return app
 
 

@@ -42,7 +42,7 @@ def run_accepted_schema() -> JsonSchema:
 
 def canonical_run_schema() -> JsonSchema:
     """A run as GET /runs/{id} answers it (seed 002, veryfront.md 1.4)."""
-    known = {**_run_identity(), **_run_targets(), **_run_outcome(), **_run_origin(), **_run_times()}
+    known = {**_run_identity(), **_run_targets(), **_run_outcome(), **_run_origin(), **_run_times(), **_run_standing()}
     absent = {"metadata", "input", "config", "output"}
     return members(known, required=tuple(name for name in known if name not in absent), closed=False)
 
@@ -108,6 +108,24 @@ def _run_times() -> dict[str, JsonSchema]:
         "priority": integer(),
         "run_after": nullable(text()),
         "deadline": nullable(text()),
+    }
+
+
+def _run_standing() -> dict[str, JsonSchema]:
+    """What we say beside the seeds."""
+    call = {"tool_call_id": text(1), "tool_name": text(), "reason": choice(*WaitingReason)}
+    calls = array(members(call, required=tuple(call), closed=False))
+    waiting = members({"reason": choice(*WaitingReason), "calls": calls}, required=("reason", "calls"), closed=False)
+    return {
+        "agent_id": nullable(text()),
+        "project_id": uuid(),
+        "conversation_id": nullable(uuid()),
+        "message_id": nullable(uuid()),
+        "attempt": integer(0, description="0 until a worker takes it."),
+        "cancelling": boolean(description="It has been told to stop, and has not stopped yet."),
+        "waiting": nullable(waiting),
+        "latest_event_id": integer(0),
+        "tags": array(text()),
     }
 
 

@@ -1,0 +1,120 @@
+// Server-sent events over fetch. EventSource is no choice: it cannot send a header, and the key must not be in a URL.
+import { isPassing, send } from "./client";
+import { connection } from "./connection";
+
+export interface Frame {
+  id: string;
+  event: string;
+  data: string;
+}
+
+export type StreamState = "connecting" | "live" | "waiting" | "ended" | "failed";
+
+export interface Following {
+  url: string;
+  /** The id of the last event that the caller has; "0" is the beginning. */
+  after: string;
+  /** The frames of one chunk, in order, each exactly once. */
+  onFrames: (frames: Frame[]) => void;
+  onState?: (state: StreamState, error?: unknown) => void;
+  /** Whether the log has ended with this frame, so that the end of the stream is its end. */
+  isLast: (frame: Frame) => boolean;
+  signal: AbortSignal;
+}
+
+const FIRST_PAUSE_MS = 500;
+const LAST_PAUSE_MS = 10_000;
+
+/** Follow a stream until its log ends or `signal` says so, going on where it broke off; resolves then. */
+export async function follow({ url, after, onFrames, onState, isLast, signal }: Following): Promise<void> {
+  let cursor = after;
+  let pause = FIRST_PAUSE_MS;
+  while (!signal.aborted) {
+    onState?.("connecting");
+    try {
+      let ended = false;
+      let some = false;
+      for await (const frames of frameChunks(url, cursor, signal, () => onState?.("live"))) {
+        some = true;
+        pause = FIRST_PAUSE_MS;
+        const last = frames.at(-1);
+        if (last) {
+          cursor = last.id;
+          ended = isLast(last);
+        }
+        onFrames(frames);
+      }
+      // A stream that ends at once, and says nothing, is that of a log that had ended.
+      if (ended || !some) return onState?.("ended");
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!isPassing(error) && !(error instanceof TypeError)) return onState?.("failed", error);
+    }
+    onState?.("waiting");
+    await pauseFor(pause * (0.75 + Math.random() / 2), signal);
+    pause = Math.min(pause * 2, LAST_PAUSE_MS);
+  }
+}
+
+async function* frameChunks(
+  url: string,
+  cursor: string,
+  signal: AbortSignal,
+  onOpen: () => void,
+): AsyncGenerator<Frame[]> {
+  const headers = { Accept: "text/event-stream", "Last-Event-ID": cursor };
+  const response = await send(url, { headers, signal });
+  onOpen();
+  if (!response.body) return;
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  const parser = new FrameParser();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const frames = parser.push(value);
+    if (frames.length > 0) yield frames;
+  }
+}
+
+/** Cuts text into frames, wherever the chunks of the network begin and end. */
+export class FrameParser {
+  #rest = "";
+
+  push(text: string): Frame[] {
+    const blocks = (this.#rest + text).replaceAll("\r\n", "\n").split("\n\n");
+    this.#rest = blocks.pop() ?? "";
+    return blocks.map(frameOf).filter((frame) => frame !== null);
+  }
+}
+
+function frameOf(block: string): Frame | null {
+  const frame: Frame = { id: "", event: "message", data: "" };
+  const data: string[] = [];
+  for (const line of block.split("\n")) {
+    const colon = line.indexOf(":");
+    if (colon <= 0) continue;
+    const value = line.slice(colon + 1).replace(/^ /, "");
+    const field = line.slice(0, colon);
+    if (field === "data") data.push(value);
+    else if (field === "id") frame.id = value;
+    else if (field === "event") frame.event = value;
+  }
+  if (data.length === 0) return null;
+  frame.data = data.join("\n");
+  return frame;
+}
+
+/** Sleep; shorter when the server is back, or the caller is gone. */
+function pauseFor(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const finish = (): void => {
+      clearTimeout(timer);
+      unsubscribe();
+      signal.removeEventListener("abort", finish);
+      resolve();
+    };
+    const timer = setTimeout(finish, milliseconds);
+    const unsubscribe = connection.subscribe(() => connection.get() === "online" && finish());
+    signal.addEventListener("abort", finish);
+  });
+}

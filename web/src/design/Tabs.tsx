@@ -1,0 +1,26 @@
+import { Link } from "@tanstack/react-router";
+import type { ReactNode } from "react";
+
+export interface TabLink {
+  /** A path of the router; tabs are pages, so that each has a URL. */
+  to: string;
+  label: ReactNode;
+}
+
+/** A row of links of which the current one is marked. */
+export function Tabs({ tabs, label }: { tabs: readonly TabLink[]; label: string }) {
+  return (
+    <nav aria-label={label} className="flex gap-5 overflow-x-auto border-b border-line px-4 sm:px-6">
+      {tabs.map((tab) => (
+        <Link
+          key={tab.to}
+          to={tab.to}
+          className="-mb-px flex h-10 items-center border-b-2 border-transparent text-sm font-medium whitespace-nowrap text-muted hover:text-ink"
+          activeProps={{ className: "border-ink! text-ink!", "aria-current": "page" }}
+        >
+          {tab.label}
+        </Link>
+      ))}
+    </nav>
+  );
+}

@@ -1,0 +1,84 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { Ban, Copy, Ellipsis, GitFork, RotateCcw, Send } from "lucide-react";
+import { useState } from "react";
+import { call } from "@/api/client";
+import type { Run } from "@/api/types";
+import { Button } from "@/design/Button";
+import { Menu, MenuItem } from "@/design/Menu";
+import { toast, toastError } from "@/design/Toast";
+import { isLive } from "@/runs/rows";
+import { SignalDialog } from "./SignalDialog";
+import { runKey } from "./useRun";
+
+/** What can be done with a run now: the likely thing as a button, the rest in a menu. */
+export function RunActions({ run }: { run: Run }) {
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const [busy, setBusy] = useState(false);
+  const [signalling, setSignalling] = useState(false);
+  const live = isLive(run.status);
+  const path = { run_id: run.run_id };
+  const act = async (work: () => Promise<void>): Promise<void> => {
+    setBusy(true);
+    try {
+      await work();
+    } catch (error) {
+      toastError(error);
+    } finally {
+      setBusy(false);
+      void client.invalidateQueries({ queryKey: runKey(run.run_id) });
+    }
+  };
+  const cancel = () =>
+    act(async () => void (await call("post", "/runs/{run_id}/cancel", { path, body: {} })));
+  const restart = () =>
+    act(async () => void (await call("post", "/runs/{run_id}/restart", { path, body: {} })));
+  const fork = () =>
+    act(async () => {
+      const forked = await call("post", "/api/v1/agents/{run_id}/fork", { path, body: {} });
+      await navigate({ to: "/runs/$runId", params: { runId: forked.id } });
+    });
+  const copyCurl = () =>
+    act(async () => {
+      await navigator.clipboard.writeText(curlOf(run));
+      toast("Copied");
+    });
+  return (
+    <div className="flex items-center gap-2">
+      {live ? (
+        <Button tone="danger" busy={busy} icon={<Ban className="size-3.5" />} onClick={cancel}>
+          Cancel
+        </Button>
+      ) : (
+        <Button busy={busy} icon={<RotateCcw className="size-3.5" />} onClick={restart}>
+          Restart
+        </Button>
+      )}
+      <Menu align="end" trigger={<Button aria-label="More actions" icon={<Ellipsis className="size-4" />} />}>
+        {run.kind === "agent" ? (
+          <MenuItem icon={<GitFork className="size-4 text-muted" />} onSelect={fork}>
+            Fork
+          </MenuItem>
+        ) : null}
+        <MenuItem
+          icon={<Send className="size-4 text-muted" />}
+          disabled={!live}
+          onSelect={() => setSignalling(true)}
+        >
+          Send a signal
+        </MenuItem>
+        <MenuItem icon={<Copy className="size-4 text-muted" />} onSelect={copyCurl}>
+          Copy as curl
+        </MenuItem>
+      </Menu>
+      <SignalDialog runId={run.run_id} open={signalling} onOpenChange={setSignalling} />
+    </div>
+  );
+}
+
+/** A command that follows the run. The key stays out of it: it comes from the shell's environment. */
+function curlOf(run: Run): string {
+  const url = `${location.origin}/runs/${encodeURIComponent(run.run_id)}/stream`;
+  return `curl -N '${url.replaceAll("'", "%27")}' -H "Authorization: Bearer $PERDURE_API_KEY"`;
+}

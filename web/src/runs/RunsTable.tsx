@@ -1,0 +1,136 @@
+import { useNavigate } from "@tanstack/react-router";
+import { useTable } from "@tanstack/react-table";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useEffect, useRef } from "react";
+import { cx } from "@/design/cx";
+import { useListKeys } from "@/hooks/useListKeys";
+import { useNow } from "@/hooks/useNow";
+import { COLUMNS, Created, DurationBar, features, type Shown, tookOf } from "./columns";
+import { isLive, type RunRow } from "./rows";
+import type { LiveRuns } from "./useRunFeed";
+
+const ROW_PX = 40;
+const AHEAD_ROWS = 30;
+const GRID =
+  "grid grid-cols-[1.5rem_9.5rem_minmax(0,1fr)_5.5rem] md:grid-cols-[1.5rem_11rem_minmax(0,2fr)_minmax(0,1fr)_9.5rem_6.5rem] xl:grid-cols-[1.5rem_11rem_minmax(0,2fr)_minmax(0,1fr)_minmax(0,1fr)_minmax(0,9rem)_9.5rem_6.5rem] items-center gap-x-3 px-4 sm:px-6";
+const HIDDEN: Record<string, string> = {
+  agent: "hidden md:block",
+  tags: "hidden xl:block",
+  by: "hidden xl:block",
+};
+
+export interface RunsTableProps {
+  runs: LiveRuns;
+  selected: ReadonlySet<string>;
+  onSelect: (selected: ReadonlySet<string>) => void;
+}
+
+export function RunsTable({ runs, selected, onSelect }: RunsTableProps) {
+  const { rows, more, grow, look } = runs;
+  const navigate = useNavigate();
+  const scroller = useRef<HTMLDivElement>(null);
+  const table = useTable({ features, columns: COLUMNS, data: rows as RunRow[], getRowId: (row) => row.id });
+  const virtual = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => ROW_PX,
+    overscan: 12,
+    getItemKey: (index) => rows[index]?.id ?? index,
+  });
+  const items = virtual.getVirtualItems();
+  const [first, last] = [items[0]?.index ?? 0, items.at(-1)?.index ?? 0];
+  const inView = rows.slice(first, last + 1);
+  const now = useNow(inView.some((row) => isLive(row.status)));
+  const shown: Shown = { now, longest: Math.max(0, ...inView.map((row) => tookOf(row, now) ?? 0)) };
+  useEffect(() => {
+    look(first, last);
+    if (more && last >= rows.length - AHEAD_ROWS) grow();
+  }, [look, grow, first, last, more, rows.length]);
+  const toggle = (id: string): void => {
+    const next = new Set(selected);
+    if (!next.delete(id)) next.add(id);
+    onSelect(next);
+  };
+  const keys = useListKeys(rows.length, {
+    open: (index) => {
+      const row = rows[index];
+      if (row) void navigate({ to: "/runs/$runId", params: { runId: row.id } });
+    },
+    move: (index) => virtual.scrollToIndex(index),
+    toggle: (index) => {
+      const row = rows[index];
+      if (row) toggle(row.id);
+    },
+  });
+  const models = table.getRowModel().rows;
+  return (
+    <div
+      ref={scroller}
+      tabIndex={0}
+      role="table"
+      aria-label="Runs"
+      aria-rowcount={more ? -1 : rows.length}
+      className="min-h-0 flex-1 overflow-auto outline-offset-[-2px]"
+    >
+      <div role="rowgroup" className="sticky top-0 z-10 border-b border-line bg-canvas">
+        <div role="row" className={cx(GRID, "h-9 text-xs font-medium text-muted")}>
+          <span role="columnheader">
+            <span className="sr-only">Selected</span>
+          </span>
+          {table.getHeaderGroups()[0]?.headers.map((header) => (
+            <span key={header.id} role="columnheader" className={HIDDEN[header.id]}>
+              <table.FlexRender header={header} />
+            </span>
+          ))}
+          <span role="columnheader" className="hidden md:block">
+            Duration
+          </span>
+          <span role="columnheader">Created</span>
+        </div>
+      </div>
+      <div role="rowgroup" className="relative" style={{ height: virtual.getTotalSize() }}>
+        {items.map((item) => {
+          const model = models[item.index];
+          if (!model) return null;
+          const row = model.original;
+          return (
+            <div
+              key={item.key}
+              role="row"
+              aria-rowindex={item.index + 2}
+              data-run={row.id}
+              className={cx(
+                GRID,
+                "group absolute inset-x-0 border-b border-line hover:bg-hover",
+                keys.current === item.index && "bg-hover shadow-[inset_2px_0_0_var(--accent)]",
+                selected.has(row.id) && "bg-accent-soft",
+              )}
+              style={{ height: ROW_PX, transform: `translateY(${item.start}px)` }}
+            >
+              <span role="cell" className="flex">
+                <input
+                  type="checkbox"
+                  aria-label={`Select ${row.id}`}
+                  checked={selected.has(row.id)}
+                  onChange={() => toggle(row.id)}
+                  className="size-3.5 accent-accent opacity-40 group-hover:opacity-100 checked:opacity-100 focus-visible:opacity-100"
+                />
+              </span>
+              {model.getAllCells().map((cell) => (
+                <span key={cell.id} role="cell" className={cx("min-w-0", HIDDEN[cell.column.id])}>
+                  <table.FlexRender cell={cell} />
+                </span>
+              ))}
+              <span role="cell" className="hidden min-w-0 md:block">
+                <DurationBar row={row} shown={shown} />
+              </span>
+              <span role="cell" className="min-w-0 truncate">
+                <Created row={row} now={now} />
+              </span>
+            </div>
+          );
+        })}
+      </div>
+    </div>
+  );
+}

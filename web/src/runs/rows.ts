@@ -1,0 +1,121 @@
+// A row of the list, and where rows come from: the list of runs, or the search, which tells less about each.
+import { call } from "@/api/client";
+import type { Answer, RunKind, RunPage, RunStatus } from "@/api/types";
+import { type RunFilters, statusesOf } from "./filters";
+
+export interface RunRow {
+  id: string;
+  kind: RunKind;
+  status: RunStatus;
+  /** What a waiting run waits for. */
+  waitsFor: string | null;
+  agent: string | null;
+  tags: readonly string[];
+  startedBy: string | null;
+  createdAt: string;
+  startedAt: string | null;
+  endedAt: string | null;
+  attempt: number;
+  error: string | null;
+}
+
+export interface Rows {
+  rows: RunRow[];
+  /** Where the page after this one begins; null at the end. */
+  next: string | null;
+}
+
+/** Reads a page; a null cursor is the newest page. Pages come newest first. */
+export type ReadRows = (cursor: string | null) => Promise<Rows>;
+
+export const PAGE_ROWS = 100;
+
+export function rowsFor(filters: RunFilters): ReadRows {
+  return filters.q ? searched(filters, filters.q) : listed(filters);
+}
+
+export function isLive(status: RunStatus): boolean {
+  return status === "pending" || status === "running" || status === "waiting";
+}
+
+function listed(filters: RunFilters): ReadRows {
+  return async (cursor) => {
+    const query = {
+      status: statusesOf(filters),
+      limit: PAGE_ROWS,
+      ...(filters.kind ? { kind: filters.kind } : {}),
+      ...(filters.agent ? { agent_id: filters.agent } : {}),
+      ...(filters.tag ? { tag: filters.tag } : {}),
+      ...(cursor ? { cursor } : {}),
+    };
+    const page = await call("get", "/runs", { query });
+    return { rows: page.data.map(fromRun), next: page.page_info.next };
+  };
+}
+
+function fromRun(run: RunPage["data"][number]): RunRow {
+  return {
+    id: run.run_id,
+    kind: run.kind,
+    status: run.status,
+    waitsFor: run.waiting_reason,
+    agent: run.agent_id ?? run.target,
+    tags: run.tags,
+    startedBy: run.created_by,
+    createdAt: run.created_at,
+    startedAt: run.started_at,
+    endedAt: run.completed_at,
+    attempt: run.attempt,
+    error: run.error?.message ?? null,
+  };
+}
+
+type Hit = Answer<"/api/v1/agents/search", "get">["hits"][number];
+type HitStatus = Hit["status"];
+
+/** The search knows runs of agents, by the words of the Agent Runs API. */
+function searched(filters: RunFilters, words: string): ReadRows {
+  const wanted = statusesOf(filters);
+  const status = [...new Set(wanted.map((one): HitStatus => (isLive(one) ? "running" : (one as HitStatus))))];
+  return async (cursor) => {
+    const offset = Number(cursor ?? 0);
+    const query = {
+      query: words,
+      status,
+      sort: ["started_at:desc"],
+      limit: PAGE_ROWS,
+      offset,
+      ...(filters.agent ? { interaction: filters.agent } : {}),
+      ...(filters.tag ? { tags: [filters.tag] } : {}),
+    };
+    const found = await call("get", "/api/v1/agents/search", { query });
+    const end = offset + found.hits.length;
+    return {
+      rows: found.hits.map(fromHit).filter((row) => wanted.length === 0 || wanted.includes(row.status)),
+      next: end < found.total && found.hits.length > 0 ? String(end) : null,
+    };
+  };
+}
+
+function fromHit(hit: Hit): RunRow {
+  return {
+    id: hit.id,
+    kind: "agent",
+    status: statusOf(hit),
+    waitsFor: null,
+    agent: hit.interaction ?? null,
+    tags: hit.tags ?? [],
+    startedBy: hit.started_by,
+    createdAt: hit.created_at,
+    startedAt: hit.started_at,
+    endedAt: hit.completed_at ?? null,
+    attempt: 1,
+    error: null,
+  };
+}
+
+function statusOf(hit: Hit): RunStatus {
+  if (hit.status === "created") return "pending";
+  if (hit.status === "running") return hit.activity_state === "idle" ? "waiting" : "running";
+  return hit.status;
+}

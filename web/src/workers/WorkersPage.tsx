@@ -1,0 +1,15 @@
+import { Cpu } from "lucide-react";
+import { PageHeader } from "@/app/PageHeader";
+import { CodeBlock } from "@/design/CodeBlock";
+import { EmptyState } from "@/design/states";
+
+export default function WorkersPage() {
+  return (
+    <>
+      <PageHeader title="Workers" />
+      <EmptyState icon={<Cpu className="size-6" />} title="Workers on the command line">
+        <CodeBlock label="Command" code="perdure agents list" className="mt-3 min-w-72 text-left" />
+      </EmptyState>
+    </>
+  );
+}
