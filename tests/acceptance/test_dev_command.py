@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from perdure.cli.dev_access import DevAccess, read_dev_access
@@ -112,3 +114,15 @@ def test_ctrl_c_ends_a_follower_and_not_its_run(place: Place) -> None:
         assert place.run("runs", "tail", run_id).returncode == 5
         assert place.run("runs", "cancel", run_id).returncode == 0
         assert place.run("runs", "tail", "-f", run_id).returncode == 2
+
+
+def test_the_printed_link_signs_in_once(place: Place) -> None:
+    with place.dev() as process:
+        said = place.ready(process)
+        access = read_dev_access(place.data)
+        assert access is not None
+        link = re.search(r"Dashboard +(\S+)/ui/#code=(\S+)", said)
+        assert link is not None and link[1] == access.url, said
+        answers = [httpx.post(f"{access.url}/ui/sign-in", json={"code": link[2]}) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 401]
+        assert answers[0].json() == {"key": access.api_key}

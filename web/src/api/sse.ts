@@ -26,34 +26,41 @@ const FIRST_PAUSE_MS = 500;
 const LAST_PAUSE_MS = 10_000;
 
 /** Follow a stream until its log ends or `signal` says so, going on where it broke off; resolves then. */
-export async function follow({ url, after, onFrames, onState, isLast, signal }: Following): Promise<void> {
-  let cursor = after;
-  let pause = FIRST_PAUSE_MS;
+export async function follow(following: Following): Promise<void> {
+  const { onState, signal } = following;
+  const place: Place = { cursor: following.after, pause: FIRST_PAUSE_MS };
   while (!signal.aborted) {
     onState?.("connecting");
     try {
-      let ended = false;
-      let some = false;
-      for await (const frames of frameChunks(url, cursor, signal, () => onState?.("live"))) {
-        some = true;
-        pause = FIRST_PAUSE_MS;
-        const last = frames.at(-1);
-        if (last) {
-          cursor = last.id;
-          ended = isLast(last);
-        }
-        onFrames(frames);
-      }
-      // A stream that ends at once, and says nothing, is that of a log that had ended.
-      if (ended || !some) return onState?.("ended");
+      if (await readOn(following, place)) return onState?.("ended");
     } catch (error) {
       if (signal.aborted) return;
+      // A TypeError is a connection that broke off in the middle.
       if (!isPassing(error) && !(error instanceof TypeError)) return onState?.("failed", error);
     }
     onState?.("waiting");
-    await pauseFor(pause * (0.75 + Math.random() / 2), signal);
-    pause = Math.min(pause * 2, LAST_PAUSE_MS);
+    await pauseFor(place.pause * (0.75 + Math.random() / 2), signal);
+    place.pause = Math.min(place.pause * 2, LAST_PAUSE_MS);
   }
+}
+
+/** Where a follower stands. */
+interface Place {
+  cursor: string;
+  pause: number;
+}
+
+/** Read one answer to its end; whether the log has ended with it. */
+async function readOn({ url, onFrames, onState, isLast, signal }: Following, place: Place): Promise<boolean> {
+  let last: Frame | undefined;
+  for await (const frames of frameChunks(url, place.cursor, signal, () => onState?.("live"))) {
+    last = frames.at(-1);
+    place.cursor = last?.id ?? place.cursor;
+    place.pause = FIRST_PAUSE_MS;
+    onFrames(frames);
+  }
+  // An answer that ends at once, and says nothing, is that of a log that had ended.
+  return last === undefined || isLast(last);
 }
 
 async function* frameChunks(

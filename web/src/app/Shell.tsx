@@ -16,7 +16,7 @@ import { PAGES } from "./pages";
 export function Shell() {
   const [help, setHelp] = useState(false);
   const [open, setOpen] = useState(false);
-  useHotkeys({ "?": () => setHelp(true), Escape: () => setOpen(false) });
+  useHotkeys({ "?": () => setHelp(true) });
   return (
     <div className="flex h-dvh">
       <a

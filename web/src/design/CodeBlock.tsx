@@ -38,6 +38,7 @@ export function CodeBlock({ code, label = "Code", wrap = false, className }: Cod
       </div>
       <pre
         tabIndex={0}
+        role="region"
         aria-label={label}
         className={cx(
           "overflow-auto p-3 pr-10 font-mono text-xs/5",

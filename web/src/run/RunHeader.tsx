@@ -65,7 +65,7 @@ function tookText(run: Run, now: number): string {
 function Fact({ name, children }: { name: string; children: ReactNode }) {
   return (
     <div className="flex items-baseline gap-1.5">
-      <dt className="text-muted capitalize">{name}</dt>
+      <dt className="text-muted first-letter:uppercase">{name}</dt>
       <dd className="max-w-64 truncate font-medium">{children}</dd>
     </div>
   );

@@ -34,7 +34,7 @@ export function BulkBar({ rows, onDone }: BulkBarProps) {
   if (rows.length === 0) return null;
   return (
     <div className="rising fixed bottom-4 left-1/2 z-20 flex -translate-x-1/2 items-center gap-3 rounded-lg border border-line bg-surface py-2 pr-2 pl-4 shadow-pop">
-      <span>{rows.length} selected</span>
+      <span className="whitespace-nowrap">{rows.length} selected</span>
       <Button tone="ghost" onClick={onDone}>
         Clear
       </Button>

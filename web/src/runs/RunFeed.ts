@@ -84,25 +84,27 @@ export class RunFeed {
     return this.#read(cursor);
   }
 
-  /** Take a page in. Rows that stand between its first and last (or above, for the newest) and are not in it are gone. */
+  /** Take a page in: the newest one, or the one below `above` (null: the oldest, whose place is its own first row). */
   #merge(page: Rows, above: RunRow | null, newest = false): void {
     const last = page.rows.at(-1);
-    const fresh = new Set(page.rows.map((row) => row.id));
-    const from = newest ? null : (above ?? page.rows[0] ?? null);
-    if (newest || from) {
-      for (const row of this.#rows.values()) {
-        const below = from === null || row.createdAt < from.createdAt;
-        const within =
-          below && (page.next === null || (last !== undefined && row.createdAt > last.createdAt));
-        if (within && !fresh.has(row.id)) this.#rows.delete(row.id);
-      }
-    }
+    const from = newest ? null : (above ?? page.rows[0]);
+    if (from !== undefined) this.#forget(page, from, last);
     for (const row of page.rows) {
       const known = this.#rows.get(row.id);
       if (known === undefined || JSON.stringify(known) !== JSON.stringify(row)) this.#rows.set(row.id, row);
     }
     if (last && page.next !== null && !this.#marks.some((mark) => mark.cursor === page.next)) {
       this.#marks.push({ row: last, cursor: page.next });
+    }
+  }
+
+  /** Rows between `from` (null: the newest) and the page's last that are not in it do not fit any more, or are deleted. */
+  #forget(page: Rows, from: RunRow | null, last: RunRow | undefined): void {
+    const fresh = new Set(page.rows.map((row) => row.id));
+    for (const row of this.#rows.values()) {
+      const below = from === null || row.createdAt < from.createdAt;
+      const above = page.next === null || (last !== undefined && row.createdAt > last.createdAt);
+      if (below && above && !fresh.has(row.id)) this.#rows.delete(row.id);
     }
   }
 

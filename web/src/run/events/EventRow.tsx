@@ -44,7 +44,7 @@ export function EventRow({ event, current, open, top, height, onOpen }: EventRow
   );
 }
 
-const TOLD = ["delta", "toolCallName", "name", "content", "message", "stepName", "messageId"] as const;
+const TOLD = ["delta", "toolCallName", "name", "content", "message", "stepName"] as const;
 
 /** What is worth seeing of an event in one line. */
 function summaryOf(payload: Record<string, unknown>): string {
@@ -54,6 +54,7 @@ function summaryOf(payload: Record<string, unknown>): string {
     if (typeof value === "string" && value !== "") parts.push(value);
     else if (name === "delta" && value !== undefined) parts.push(JSON.stringify(value));
   }
+  if (parts.length === 0 && typeof payload.messageId === "string") parts.push(payload.messageId);
   if (payload.value !== undefined) parts.push(JSON.stringify(payload.value));
   return parts.join("  ");
 }
