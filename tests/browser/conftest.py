@@ -33,7 +33,7 @@ def place(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def browser(place: Site) -> Iterator[Browser]:
-    """Debian's Chromium, with a fresh profile. It comes after the server, and goes before: Playwright holds an event loop."""
+    """Debian's Chromium, with a fresh profile. It comes after the server and goes before: it keeps an event loop."""
     executable = shutil.which("chromium")
     if executable is None:
         pytest.skip("These tests need Chromium: apt-get install chromium")

@@ -11,6 +11,15 @@ const TONES: Record<RunStatus, Tone> = {
   cancelled: "neutral",
 };
 
+const LABELS: Record<RunStatus, string> = {
+  pending: "Pending",
+  running: "Running",
+  waiting: "Waiting",
+  completed: "Completed",
+  failed: "Failed",
+  cancelled: "Cancelled",
+};
+
 export interface StatusChipProps {
   status: RunStatus;
   /** Said beside the status, such as what a waiting run waits for. */
@@ -28,7 +37,7 @@ export function StatusChip({ status, detail }: StatusChipProps) {
           status === "running" && "breathing",
         )}
       />
-      <span className="capitalize">{status}</span>
+      <span>{LABELS[status]}</span>
       {detail ? <span className="truncate">· {detail}</span> : null}
     </Badge>
   );
