@@ -121,6 +121,8 @@ HOT = [
     Hot("projects", "locate_run", [PROJECT, "nowhere"], frozenset({"run_head_pkey"}), 40),
     Hot("runs", "get_run_by_idempotency_key", [PROJECT, "k"], frozenset({"runs_once"}), 12),
     Hot("runs", "transition_run", TRANSITION, frozenset({"run_head_pkey", "runs_pkey"}), 120),
+    Hot("run_queue", "claim_share", [["agent:agent-0"], 10], frozenset({"run_queue_fair"}), 20),
+    Hot("run_queue", "claim_share", [FIFTY, 10], frozenset({"run_queue_fair"}), 50 * 10),
     Hot("run_queue", "claim_runs", claimed("agent:agent-0"), frozenset({"run_queue_fair"}), 400),
     Hot("run_queue", "claim_runs", claimed(*FIFTY), frozenset({"run_queue_fair"}), 1000),
     Hot("run_queue", "claim_runs", claimed("agent:shared"), frozenset({"run_queue_fair"}), 3000),

@@ -146,6 +146,35 @@ SELECT limits.apply AS limited, head.project_id, head.run_id, head.revision, hea
 FROM limits LEFT JOIN head ON true
 ORDER BY head.priority DESC, head.available_at;
 
+-- name: claim_share
+-- System: what a claim may take where there is nothing to be fair about: all routes together have runs of one project and priority, and no limit applies. `claim_runs` goes on from here.
+WITH serving AS MATERIALIZED (
+    SELECT s.route, c.concurrency
+    FROM unnest($1::text[]) AS s(route)
+    LEFT JOIN catalog c ON c.concurrency IS NOT NULL AND c.kind = split_part(s.route, ':', 1)
+                       AND c.name = substr(s.route, strpos(s.route, ':') + 1)
+), level AS MATERIALIZED (
+    -- The first and the last of each route: one row where they are of the same project and priority.
+    SELECT s.route, ends.project_id, ends.level
+    FROM serving s
+    CROSS JOIN LATERAL (
+        (SELECT q.project_id, -q.priority AS level FROM run_queue q
+         WHERE q.route = s.route AND q.lease_owner IS NULL
+         ORDER BY q.project_id, -q.priority LIMIT 1)
+        UNION
+        (SELECT q.project_id, -q.priority FROM run_queue q
+         WHERE q.route = s.route AND q.lease_owner IS NULL
+         ORDER BY q.project_id DESC, -q.priority DESC LIMIT 1)
+    ) ends
+), limits AS MATERIALIZED (
+    SELECT EXISTS (SELECT FROM projects WHERE max_running IS NOT NULL)
+           OR EXISTS (SELECT FROM serving WHERE concurrency IS NOT NULL)
+           OR (SELECT count(*) > 1 FROM level) AS apply
+), share AS (
+    SELECT route, project_id, level, $2::bigint AS runs FROM level WHERE NOT (SELECT apply FROM limits)
+)
+SELECT limits.apply, share.* FROM limits LEFT JOIN share ON true;
+
 -- name: claims_alone
 -- System: until the end of the transaction nobody else claims where limits apply, so that what is counted stays so.
 SELECT pg_advisory_xact_lock(hashtextextended('perdure.claims', 0));
