@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 import pytest_asyncio
 
+from perdure.domain.ids import RunId, RunKey
+from perdure.domain.lease import Held
 from perdure.domain.run import Status
-from perdure.services import batches, catalog
+from perdure.services import batches, catalog, lifecycle
 from tests.http.runs_app import PROJECT, Api
 from tests.http.tasks_at_work import tasks_at_work
 
@@ -70,13 +73,40 @@ async def test_ten_thousand_at_once(at_work: Api) -> None:
     assert len(set(made["run_ids"])) == made["batch"]["total"] == 10_000
     problem = await at_work.problem("POST", "/batches", 400, json={"requests": requests(10_001)})
     assert "/requests" in problem["detail"]
+    answer = await at_work.json("POST", f"/batches/{made['batch']['batch_id']}/cancel")
+    assert answer["batch"]["counts"]["cancelled"] == 10_000
+
+
+async def test_a_run_of_a_cancelled_batch_is_a_cancelled_run(at_work: Api) -> None:
+    """The many that nobody has begun are cancelled in one statement, which must leave what the cancel of one leaves."""
+    made = await at_work.json("POST", "/batches", {"requests": requests(2)})
+    alone, one_of_many = made["run_ids"]
+    await lifecycle.cancel(at_work.core, RunKey(PROJECT, RunId(alone)), "The batch was cancelled.")
+    await at_work.json("POST", f"/batches/{made['batch']['batch_id']}/cancel")
+    own = {"run_id", "root_run_id", "config", "updated_at", "completed_at", "created_at", "duration_ms"}
+    runs = [await at_work.json("GET", f"/runs/{run_id}") for run_id in (alone, one_of_many)]
+    assert (
+        len({msgspec.json.encode({name: run[name] for name in run.keys() - own}, order="sorted") for run in runs}) == 1
+    )
+    logs = [(await at_work.json("GET", f"/runs/{run_id}/events"))["data"] for run_id in (alone, one_of_many)]
+    assert [[{**event, "created_at": None} for event in log] for log in logs] == 2 * [
+        [{"event_id": 1, "event_type": "RUN_ERROR", "payload": logs[0][0]["payload"], "created_at": None}]
+    ]
+    heads = await at_work.core.database.fetch(
+        "SELECT DISTINCT status, executor, revision, attempt, fence, cancelling, version, waiting::text FROM run_head"
+    )
+    assert len(heads) == 1
 
 
 async def test_a_cancel_goes_on_wherever_it_was_interrupted(at_work: Api) -> None:
+    """Runs that were begun are cancelled one by one, some before the answer."""
     made = await at_work.json("POST", "/batches", {"requests": requests(500)})
     batch_id = made["batch"]["batch_id"]
+    for begun in await lifecycle.claim(at_work.core, "gone", ["task:unserved"], 250, 30):
+        await lifecycle.give_back(at_work.core, Held(begun.key, begun.fence), "worker_stopped")
     answer = await at_work.json("POST", f"/batches/{batch_id}/cancel")
     assert answer["batch"]["status"] == "cancelling"
+    assert answer["batch"]["counts"]["pending"] == 50
     for _ in range(5):
         await batches.go_on_cancelling(at_work.core)
     assert await counts(at_work, batch_id) == {"cancelled": 500}

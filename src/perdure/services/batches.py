@@ -24,6 +24,8 @@ from perdure.store import batches as store
 from perdure.store.runs import at
 
 _AT_ONCE: Final = 200
+_UNBEGUN_AT_ONCE: Final = 1_000
+_CANCELLED: Final = "The batch was cancelled."
 _CHECKED_AT_ONCE: Final = 100
 _TOGETHER: Final = 8
 _BATCHES_AT_ONCE: Final = 20
@@ -118,13 +120,16 @@ async def go_on_cancelling(core: Core) -> None:
 
 async def _cancel_some(core: Core, project_id: ProjectId, batch_id: BatchId) -> int:
     """Cancel some of a batch's runs; answers how many were left to cancel."""
+    while ended := await lifecycle.cancel_unbegun(core, project_id, batch_id, _CANCELLED, _UNBEGUN_AT_ONCE):
+        if ended < _UNBEGUN_AT_ONCE:
+            break
     left = await store.cancellable(core.database, project_id, batch_id, _AT_ONCE)
     waiting = iter(left)
 
     async def some() -> None:
         for run_id in waiting:
             with suppress(RunNotFound):
-                await lifecycle.cancel(core, RunKey(project_id, run_id), "The batch was cancelled.")
+                await lifecycle.cancel(core, RunKey(project_id, run_id), _CANCELLED)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(_TOGETHER):

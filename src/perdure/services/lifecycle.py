@@ -13,11 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from perdure.domain.batch import BatchId
 from perdure.domain.errors import RunNotFound, Unavailable
 from perdure.domain.event import Append, Appended, Segment, segment_of
 from perdure.domain.ids import ProjectId, RunKey
 from perdure.domain.lease import Claimed, Held
-from perdure.domain.run import Cancel, Command, Finish, RunNames, RunState, Signal, Start, Status, Yield
+from perdure.domain.run import Cancel, Command, Executor, Finish, RunNames, RunState, Signal, Start, Status, Yield
 from perdure.domain.stored_run import Run
 from perdure.domain.transitions import QueueOp, Transition, decide
 from perdure.ledger.notify import (
@@ -33,7 +34,7 @@ from perdure.ledger.replay import rest_of, stored_part
 from perdure.services import losses
 from perdure.services.core import Core
 from perdure.services.open_ends import OpenEnds
-from perdure.store import run_queue, run_trees, runs
+from perdure.store import batches, run_queue, run_trees, runs
 from perdure.store.database import Database
 from perdure.store.runs import Move, Moved
 from perdure.telemetry import LogLine, get_logger
@@ -230,6 +231,16 @@ async def _cancel_below(core: Core, key: RunKey) -> int:
                 cancelled += applied.transition is not None
         seen |= found
     return cancelled
+
+
+async def cancel_unbegun(core: Core, project_id: ProjectId, batch_id: BatchId, reason: str, limit: int) -> int:
+    """Cancel up to `limit` runs of a batch that nobody has begun, in one statement; answers how many."""
+    cancelled = decide(RunState(Status.PENDING, Executor.ENGINE), Cancel(reason), RunNames("", ""))
+    assert cancelled is not None, "a pending run can be cancelled"
+    ended = await batches.cancel_unbegun(core.database, project_id, batch_id, cancelled, limit, core.clock())
+    for run_id in ended:
+        announce(core, RunKey(project_id, run_id), cancelled, "", limited=False)
+    return len(ended)
 
 
 async def force_overdue_cancels(core: Core, grace: timedelta) -> int:

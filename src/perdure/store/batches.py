@@ -8,11 +8,14 @@ from datetime import datetime
 import msgspec
 
 from perdure.domain.batch import BatchId, StoredBatch
+from perdure.domain.event import segment_of
 from perdure.domain.ids import ProjectId, RunId
 from perdure.domain.run import Status
 from perdure.domain.stored_run import NewRun
+from perdure.domain.transitions import Transition
 from perdure.store.database import Database
 from perdure.store.queries import load
+from perdure.store.runs import at
 
 _SQL = load("batches")
 
@@ -78,6 +81,23 @@ async def mark_cancelled(
 async def cancellable(database: Database, project_id: ProjectId, batch_id: BatchId, limit: int) -> list[RunId]:
     """Live runs of a batch that were not told to end yet."""
     rows = await database.fetch(_SQL["cancellable_runs"], project_id, batch_id, limit)
+    return [RunId(row["run_id"]) for row in rows]
+
+
+async def cancel_unbegun(
+    database: Database, project_id: ProjectId, batch_id: BatchId, cancelled: Transition, limit: int, now_ms: int
+) -> list[RunId]:
+    """Move up to `limit` runs of a batch that nobody has begun, and that no other run waits for; answers which.
+
+    `cancelled` is what `decide` makes of the cancel of such a run.
+    """
+    (event,), error, now = cancelled.events, cancelled.error, at(now_ms)
+    assert error is not None, "a cancel has a reason"
+    segment = segment_of((event,))
+    rows = await database.fetch(
+        _SQL["cancel_unbegun_runs"],
+        project_id, batch_id, limit, now_ms, segment.types[0], segment.text(), now, error.code, error.message,
+    )  # fmt: skip
     return [RunId(row["run_id"]) for row in rows]
 
 

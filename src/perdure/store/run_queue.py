@@ -24,7 +24,7 @@ _CLAIM_PLAINLY = (
     + ", due AS ("
     + _SQL["claim_runs"].partition(", due AS (")[2]
 )
-"""A claim that need not be fair, which says `limited` where it must be. Being fair costs `claim_runs` half of its time."""
+"""A claim that need not be fair, and says `limited` where it must. Being fair costs `claim_runs` half of its time."""
 _CLAIM_ONE = (
     _SQL["claim_runs"]
     .replace(
