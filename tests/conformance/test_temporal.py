@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ from perdure.execution.engines.temporal_orders import workflow_id
 from perdure.execution.log import Completed, Outcome, RunContext
 from perdure.services import placements
 from perdure.services import runs as run_service
+from perdure.services.core import Core
 from tests.conformance.test_engine import Cluster, ended, held
 from tests.temporal_server import TemporalServer
 
@@ -74,6 +75,35 @@ async def test_a_run_that_its_process_did_not_hand_over_is_handed_over(cluster: 
     other = await cluster.node()
     await other.work(at_once, "a")
     assert (await ended(other.core, key)).attempt == 1
+
+
+async def test_a_process_that_stops_while_it_hands_over_leaves_nothing_half_told(database: str) -> None:
+    """What it has taken to tell Temporal of, which does not answer, is there for the next process at once."""
+    silent = await asyncio.start_server(hung_up_on, "127.0.0.1", 0)
+    place = TemporalPlace(f"127.0.0.1:{silent.sockets[0].getsockname()[1]}")
+    async with silent, AsyncExitStack() as stack:
+        node = await (cluster := on(place, database, stack)).node()
+        await cluster.submit(node, "a")
+        async with asyncio.timeout(WAIT_SECONDS):
+            while True:
+                if await half_told(node.core):
+                    break
+                await asyncio.sleep(0.01)
+        await node.engine.stop()
+        assert not await half_told(node.core)
+
+
+async def hung_up_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take what is said, and say nothing."""
+    with suppress(ConnectionError):
+        while await reader.read(4096):
+            pass
+    writer.close()
+
+
+async def half_told(core: Core) -> bool:
+    ((again,),) = await core.database.fetch("SELECT place_again_at FROM run_queue")
+    return again is not None
 
 
 async def test_a_cancel_without_a_worker_ends_the_workflow(cluster: Cluster, place: TemporalPlace) -> None:

@@ -32,6 +32,8 @@ TARGET = SearchAttributeKey.for_keyword("PerdureTarget")
 
 _POLL_SECONDS = 1.0
 _SWEEP_SECONDS = 5.0
+_STOP_SECONDS = 2.0
+"""How long a process that stops may take to tell of what it has handed back. Otherwise the others do, a little later."""
 _TERMINATE_AFTER_SECONDS = 2.0
 """What a cancelled run's worker gets to end the workflow by itself."""
 
@@ -54,6 +56,7 @@ class Orders:
         self._searchable: bool | None = None
         self._away_since: float | None = None
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
         self._log = get_logger()
 
     async def start(self) -> None:
@@ -68,12 +71,13 @@ class Orders:
         """Tell of what was just handed back, and stop. Safe to call twice."""
         if self._task is None:
             return
+        self._stopping = True
+        self._wake.set()
+        if self._away_since is None:
+            await asyncio.wait((self._task,), timeout=_STOP_SECONDS)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
-        if self._away_since is None:
-            with suppress(Unavailable, *AWAY):
-                await self._tell(await connect(self._place, lazy=True))
 
     def wake(self) -> None:
         """Look for pending runs now."""
@@ -88,23 +92,27 @@ class Orders:
                 self._cancelled[key] = monotonic() + _TERMINATE_AFTER_SECONDS
 
     async def _tell_all(self, client: Client) -> None:
+        """Over and over, and once more after the word to stop."""
         while True:
+            last = self._stopping
             self._wake.clear()
-            told = 0
+            told: int | None = None
             try:
                 await self._sweep()
                 told = await self._tell(client)
                 await self._terminate_cancelled(client)
                 self._back()
             except Unavailable:
-                await asyncio.sleep(_POLL_SECONDS)
+                pass
             except AWAY as error:
                 self._away(error)
-                await asyncio.sleep(_POLL_SECONDS)
             except Exception:
                 self._log.exception(LogLine.ENGINE_FAILED)
+            if last:
+                return
+            if told is None:
                 await asyncio.sleep(_POLL_SECONDS)
-            if told < placements.AT_ONCE:
+            elif told < placements.AT_ONCE:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_POLL_SECONDS):
                         await self._wake.wait()
@@ -128,7 +136,12 @@ class Orders:
         taken = await placements.take(self._core)
         if not taken.runs:
             return 0
-        results = await asyncio.gather(*(self._order(client, run) for run in taken.runs), return_exceptions=True)
+        try:
+            results = await asyncio.gather(*(self._order(client, run) for run in taken.runs), return_exceptions=True)
+        except asyncio.CancelledError:
+            # Who has been told already is told again, which does no harm; the others would wait for half a minute.
+            await placements.untold(self._core, taken, [run.key for run in taken.runs])
+            raise
         told = [
             run.key for run, result in zip(taken.runs, results, strict=True) if not isinstance(result, BaseException)
         ]
