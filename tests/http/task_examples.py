@@ -32,7 +32,7 @@ def greet(ctx: TaskContext, config: dict[str, Any]) -> dict[str, Any]:
     ctx.publish("mood", {"good": True})
     ctx.artifacts.write("notes/one.txt", "first")
     (ctx.output_folder / "two.json").write_text("{}")
-    return {"greeted": config["name"], "attempt": ctx.attempt, "key": ctx.idempotency_key()}
+    return {"greeted": config["name"], "attempt": ctx.attempt, "key": ctx.idempotency_key}
 
 
 @app.task("coroutine", output_folder="reports/daily")

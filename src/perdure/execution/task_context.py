@@ -92,9 +92,10 @@ class TaskContext:
         """Whether the task was asked to end (SIGTERM): cancelled, out of time, or its worker stops."""
         return self.asked_to_end.is_set()
 
-    def idempotency_key(self, step: str = "task") -> str:
-        """A key for outside systems: the same in every attempt."""
-        return f"{self.run_id}.{step}"
+    @property
+    def idempotency_key(self) -> str:
+        """A key for outside systems: the same in each attempt of the run."""
+        return f"{self.run_id}.task"
 
     def log(self, text: str) -> Any:
         """A line for the run's logs, beside standard output and error."""

@@ -33,7 +33,7 @@ TARGET = SearchAttributeKey.for_keyword("PerdureTarget")
 _POLL_SECONDS = 1.0
 _SWEEP_SECONDS = 5.0
 _STOP_SECONDS = 2.0
-"""How long a process that stops may take to tell of what it has handed back. Otherwise the others do, a little later."""
+"""How long a process that stops may take to tell of what it has handed back. Otherwise others do, a little later."""
 _TERMINATE_AFTER_SECONDS = 2.0
 """What a cancelled run's worker gets to end the workflow by itself."""
 
