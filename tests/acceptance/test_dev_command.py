@@ -101,7 +101,7 @@ def test_a_key_of_ones_own_is_used_and_not_shown(place: Place) -> None:
 def test_ctrl_c_ends_a_follower_and_not_its_run(place: Place) -> None:
     with place.dev() as process:
         place.ready(process)
-        started = place.run("runs", "create", "demo", "Tell me a long story")
+        started = place.run("runs", "create", "demo", "Tell me a long story for 90 seconds")
         run_id = started.stdout.strip()
         out = place.folder / "out"
         with out.open("w") as file:

@@ -184,7 +184,7 @@ async def test_a_worker_that_stops_hands_its_tasks_back(tasks: Tasks, tmp_path: 
     effects = tmp_path / "effects"
     config = {"effects": str(effects), "go": str(tmp_path / "go")}
     run_id = await tasks.start("once_per_file", config=config)
-    await eventually(effects.exists)
+    await eventually(lambda: effects.exists() and effects.read_text().endswith("\n"))
     pid = int(effects.read_text().split()[2])
     await asyncio.wait_for(tasks.worker.stop(), 30)
     run: dict[str, Any] = await tasks.run(run_id)
