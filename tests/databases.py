@@ -176,7 +176,7 @@ async def _emptied(dsn: str, template: Template) -> bool:
     """Whether the database is as new again."""
     connection = await asyncpg.connect(dsn)
     try:
-        if not await _left_alone(connection) or await connection.fetchval(_SCHEMA) != template.schema:
+        if not await _left_alone(connection) or not await _has_schema(connection, template.schema):
             return False
         if await connection.fetchval(_SIZE) > template.size + ROOM_BYTES:
             return False
@@ -188,6 +188,13 @@ async def _emptied(dsn: str, template: Template) -> bool:
         return True
     finally:
         await connection.close()
+
+
+async def _has_schema(connection: asyncpg.Connection[asyncpg.Record], wanted: str) -> bool:
+    try:
+        return bool(await connection.fetchval(_SCHEMA) == wanted)
+    except asyncpg.UndefinedTableError:
+        return False
 
 
 async def _left_alone(connection: asyncpg.Connection[asyncpg.Record]) -> bool:

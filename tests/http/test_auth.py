@@ -221,7 +221,7 @@ async def test_projects_are_made_and_found(database: str) -> None:
         assert made.status_code == 201
         project = made.json()
         assert {**project, "created_at": None} == {
-            "id": OTHER_ID, "slug": "other", "name": "The other", "created_at": None,
+            "id": OTHER_ID, "slug": "other", "name": "The other", "created_at": None, "max_running": None,
         }  # fmt: skip
         assert datetime.fromisoformat(project["created_at"]) == at(at_work.clock.now)
         for ref in ("other", OTHER_ID, OTHER_ID.upper()):

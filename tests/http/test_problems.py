@@ -149,7 +149,7 @@ async def test_what_is_not_there(asked: Asked) -> None:
                 assert (problem["code"].endswith("not_found"), problem["category"]) == (True, "not_found")
         else:
             await asked.problem(route, 400, 404, json={})
-    for path in ("/", "/nothing", "/runs/a/b/c", f"/runs/{NOBODYS}/nothing"):
+    for path in ("/nothing", "/runs/a/b/c", f"/runs/{NOBODYS}/nothing"):
         answer = await asked.at_work.client.get(path)
         assert (answer.status_code, whole(answer)["code"]) == (404, "route_not_found")
 

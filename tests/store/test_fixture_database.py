@@ -32,6 +32,7 @@ TOO_MUCH = f"""
         ),
         ("ALTER TABLE run_head DISABLE TRIGGER push_run_moved", False),
         ("DROP INDEX runs_live", False),
+        ("DROP TABLE alembic_version", False),
         (TOO_MUCH, False),
     ],
 )

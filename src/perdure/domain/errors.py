@@ -137,8 +137,9 @@ class ConversationBusy(Conflict):
 
     code = "conversation_busy"
 
-    def __init__(self, run_id: str) -> None:
-        super().__init__(f"Run {run_id} of this conversation is live, and the policy lets no second one begin.")
+    def __init__(self, run_id: str | None = None) -> None:
+        which = "Another run" if run_id is None else f"Run {run_id}"
+        super().__init__(f"{which} of this conversation is live, and the policy lets no second one begin.")
         self.run_id = run_id
 
 

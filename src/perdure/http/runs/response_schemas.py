@@ -31,7 +31,7 @@ def run_accepted_schema() -> JsonSchema:
         {
             "accepted": boolean(),
             "duplicate": boolean(description="The run existed already."),
-            "run": canonical_run_schema(),
+            "run": _run(_seeds_members()),
             "conversation_id": nullable(uuid()),
             "message_id": nullable(uuid()),
         },
@@ -41,8 +41,15 @@ def run_accepted_schema() -> JsonSchema:
 
 
 def canonical_run_schema() -> JsonSchema:
-    """A run as GET /runs/{id} answers it (seed 002, veryfront.md 1.4)."""
-    known = {**_run_identity(), **_run_targets(), **_run_outcome(), **_run_origin(), **_run_times(), **_run_standing()}
+    """A run as GET /runs/{id} answers it (seed 002, veryfront.md 1.4), with what we say beside that."""
+    return _run({**_seeds_members(), **_run_standing()})
+
+
+def _seeds_members() -> dict[str, JsonSchema]:
+    return {**_run_identity(), **_run_targets(), **_run_outcome(), **_run_origin(), **_run_times()}
+
+
+def _run(known: dict[str, JsonSchema]) -> JsonSchema:
     absent = {"metadata", "input", "config", "output"}
     return members(known, required=tuple(name for name in known if name not in absent), closed=False)
 
@@ -105,9 +112,6 @@ def _run_times() -> dict[str, JsonSchema]:
         "created_at": text(),
         "started_at": nullable(text()),
         "completed_at": nullable(text()),
-        "priority": integer(),
-        "run_after": nullable(text()),
-        "deadline": nullable(text()),
     }
 
 
@@ -126,6 +130,10 @@ def _run_standing() -> dict[str, JsonSchema]:
         "waiting": nullable(waiting),
         "latest_event_id": integer(0),
         "tags": array(text()),
+        "priority": integer(),
+        "run_after": nullable(text()),
+        "deadline": nullable(text()),
+        "held_by": nullable(text(description="The run before it in the line of its conversation.")),
     }
 
 
