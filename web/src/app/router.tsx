@@ -34,6 +34,9 @@ const run = createRoute({
   getParentRoute: () => root,
   path: "runs/$runId",
   component: lazyRouteComponent(() => import("@/run/RunPage")),
+  // The event that the page stands at; without it, the page is live.
+  validateSearch: ({ at }: { at?: unknown } & SearchSchemaInput): { at?: number | undefined } =>
+    Number.isInteger(Number(at)) && Number(at) > 0 ? { at: Number(at) } : {},
 });
 
 const runHome = createRoute({

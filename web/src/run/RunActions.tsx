@@ -1,6 +1,6 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Ban, Copy, Ellipsis, GitFork, RotateCcw, Send } from "lucide-react";
+import { Ban, Copy, Ellipsis, GitFork, RefreshCcw, RotateCcw, Send } from "lucide-react";
 import { useState } from "react";
 import { call } from "@/api/client";
 import type { Run } from "@/api/types";
@@ -8,7 +8,9 @@ import { Button } from "@/design/Button";
 import { Menu, MenuItem } from "@/design/Menu";
 import { toast, toastError } from "@/design/Toast";
 import { isLive } from "@/runs/rows";
+import { curlOf } from "./curl";
 import { SignalDialog } from "./SignalDialog";
+import { useAt } from "./useAt";
 import { runKey } from "./useRun";
 
 /** What can be done with a run now: the likely thing as a button, the rest in a menu. */
@@ -17,6 +19,7 @@ export function RunActions({ run }: { run: Run }) {
   const navigate = useNavigate();
   const [busy, setBusy] = useState(false);
   const [signalling, setSignalling] = useState(false);
+  const { moveTo } = useAt();
   const live = isLive(run.status);
   const path = { run_id: run.run_id };
   const act = async (work: () => Promise<void>): Promise<void> => {
@@ -32,8 +35,16 @@ export function RunActions({ run }: { run: Run }) {
   };
   const cancel = () =>
     act(async () => void (await call("post", "/runs/{run_id}/cancel", { path, body: {} })));
-  const restart = () =>
-    act(async () => void (await call("post", "/runs/{run_id}/restart", { path, body: {} })));
+  const cancelTree = () =>
+    act(async () => {
+      const { cancelled } = await call("post", "/runs/{run_id}/tree/cancel", { path, body: {} });
+      toast(`${cancelled} ${cancelled === 1 ? "run" : "runs"} cancelled`);
+    });
+  const restart = (fresh?: boolean) =>
+    act(async () => {
+      await call("post", "/runs/{run_id}/restart", { path, body: fresh === undefined ? {} : { fresh } });
+      moveTo(undefined);
+    });
   const fork = () =>
     act(async () => {
       const forked = await call("post", "/api/v1/agents/{run_id}/fork", { path, body: {} });
@@ -41,7 +52,7 @@ export function RunActions({ run }: { run: Run }) {
     });
   const copyCurl = () =>
     act(async () => {
-      await navigator.clipboard.writeText(curlOf(run));
+      await navigator.clipboard.writeText(curlOf(run, location.origin));
       toast("Copied");
     });
   return (
@@ -51,11 +62,19 @@ export function RunActions({ run }: { run: Run }) {
           Cancel
         </Button>
       ) : (
-        <Button busy={busy} icon={<RotateCcw className="size-3.5" />} onClick={restart}>
+        <Button busy={busy} icon={<RotateCcw className="size-3.5" />} onClick={() => restart()}>
           Restart
         </Button>
       )}
       <Menu align="end" trigger={<Button aria-label="More actions" icon={<Ellipsis className="size-4" />} />}>
+        {live ? null : (
+          <MenuItem icon={<RefreshCcw className="size-4 text-muted" />} onSelect={() => restart(true)}>
+            Restart from the beginning
+          </MenuItem>
+        )}
+        <MenuItem danger icon={<Ban className="size-4" />} onSelect={cancelTree}>
+          Cancel with all below
+        </MenuItem>
         {run.kind === "agent" ? (
           <MenuItem icon={<GitFork className="size-4 text-muted" />} onSelect={fork}>
             Fork
@@ -75,10 +94,4 @@ export function RunActions({ run }: { run: Run }) {
       <SignalDialog runId={run.run_id} open={signalling} onOpenChange={setSignalling} />
     </div>
   );
-}
-
-/** A command that follows the run. The key stays out of it: it comes from the shell's environment. */
-function curlOf(run: Run): string {
-  const url = `${location.origin}/runs/${encodeURIComponent(run.run_id)}/stream`;
-  return `curl -N '${url.replaceAll("'", "%27")}' -H "Authorization: Bearer $PERDURE_API_KEY"`;
 }

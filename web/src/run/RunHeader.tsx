@@ -1,19 +1,27 @@
-import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { ChevronLeft, CornerLeftUp } from "lucide-react";
+import { ChevronLeft } from "lucide-react";
 import type { ReactNode } from "react";
-import { call } from "@/api/client";
 import type { Run } from "@/api/types";
 import { CopyButton } from "@/design/CodeBlock";
 import { ago, duration, moment } from "@/design/format";
 import { StatusChip } from "@/design/StatusChip";
 import { useNow } from "@/hooks/useNow";
 import { isLive } from "@/runs/rows";
+import { timeOf, useLog } from "./events/log";
+import { Family } from "./Family";
 import { RunActions } from "./RunActions";
+import { useAt } from "./useAt";
+import { useShownRun } from "./useShownRun";
 
-export function RunHeader({ run }: { run: Run }) {
+/** What the run is and how it stands where the page stands; its actions are about the run as it is now. */
+export function RunHeader({ run: current }: { run: Run }) {
+  const run = useShownRun() ?? current;
+  const { at } = useAt();
+  const { events } = useLog();
+  const last = events.at(-1);
   const live = isLive(run.status);
-  const now = useNow(live);
+  const clock = useNow(live && at === undefined);
+  const now = at === undefined ? clock : ((last && timeOf(last)) ?? clock);
   return (
     <header className="flex shrink-0 flex-col gap-2.5 px-4 pt-3 pb-4 sm:px-6">
       <div className="flex flex-wrap items-center gap-x-3 gap-y-2">
@@ -29,7 +37,7 @@ export function RunHeader({ run }: { run: Run }) {
         <StatusChip status={run.status} detail={run.waiting_reason} />
         {run.cancelling && live ? <span className="text-xs text-waiting">is being cancelled</span> : null}
         <div className="ml-auto">
-          <RunActions run={run} />
+          <RunActions run={current} />
         </div>
       </div>
       <dl className="flex flex-wrap gap-x-6 gap-y-1.5 text-xs">
@@ -37,13 +45,14 @@ export function RunHeader({ run }: { run: Run }) {
         <Fact name="Attempt">{run.attempt}</Fact>
         <Fact name="Created">
           <time dateTime={run.created_at} title={moment(run.created_at)}>
-            {ago(run.created_at, now)}
+            {ago(run.created_at, Math.max(now, Date.parse(run.created_at)))}
           </time>
         </Fact>
         <Fact name="Duration">{tookText(run, now)}</Fact>
         <Fact name="Events">{run.latest_event_id}</Fact>
         {run.created_by ? <Fact name="Started by">{run.created_by}</Fact> : null}
-        <Family run={run} />
+        <Scheduling run={run} now={now} />
+        <Family run={current} />
       </dl>
       {run.error ? (
         <p role="status" className="rounded-md bg-bad-soft px-3 py-2 text-sm break-words text-bad">
@@ -71,49 +80,26 @@ function Fact({ name, children }: { name: string; children: ReactNode }) {
   );
 }
 
-const CHILDREN_SHOWN = 8;
-
-/** The run that started this one, and those that this one started. */
-function Family({ run }: { run: Run }) {
-  const { data: children } = useQuery({
-    queryKey: ["run", run.run_id, "children", run.latest_event_id],
-    queryFn: ({ signal }) =>
-      call("get", "/runs", { query: { parent: run.run_id, limit: CHILDREN_SHOWN + 1 }, signal }),
-    placeholderData: (before) => before,
-  });
-  const shown = children?.data.slice(0, CHILDREN_SHOWN) ?? [];
+/** What was asked for when the run was started, where that is not the usual. */
+function Scheduling({ run, now }: { run: Run; now: number }) {
   return (
     <>
-      {run.parent_run_id ? (
-        <Fact name="Parent">
-          <RunLink runId={run.parent_run_id}>
-            <CornerLeftUp aria-hidden="true" className="size-3" />
-          </RunLink>
-        </Fact>
+      {run.priority === 0 ? null : <Fact name="Priority">{run.priority}</Fact>}
+      {run.run_after && Date.parse(run.run_after) > now ? (
+        <Fact name="Not before">{moment(run.run_after)}</Fact>
       ) : null}
-      {shown.length > 0 ? (
-        <Fact name="Children">
-          <span className="flex flex-wrap gap-x-2">
-            {shown.map((child) => (
-              <RunLink key={child.run_id} runId={child.run_id} />
-            ))}
-            {(children?.data.length ?? 0) > CHILDREN_SHOWN ? "…" : null}
-          </span>
+      {run.deadline ? <Fact name="Deadline">{moment(run.deadline)}</Fact> : null}
+      {run.held_by ? (
+        <Fact name="Held by">
+          <Link
+            to="/runs/$runId"
+            params={{ runId: run.held_by }}
+            className="font-mono text-accent-ink hover:underline"
+          >
+            {run.held_by}
+          </Link>
         </Fact>
       ) : null}
     </>
-  );
-}
-
-function RunLink({ runId, children }: { runId: string; children?: ReactNode }) {
-  return (
-    <Link
-      to="/runs/$runId"
-      params={{ runId }}
-      className="inline-flex max-w-48 items-center gap-1 truncate font-mono text-accent-ink hover:underline"
-    >
-      {children}
-      {runId}
-    </Link>
   );
 }

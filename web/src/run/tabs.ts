@@ -9,8 +9,12 @@ export interface RunTab {
 }
 
 export const RUN_TABS: readonly RunTab[] = [
+  { path: "timeline", label: "Timeline", load: () => import("./timeline/TimelineTab") },
   { path: "events", label: "Events", load: () => import("./events/EventsTab") },
-  { path: "json", label: "JSON", load: () => import("./JsonTab") },
+  { path: "state", label: "State", load: () => import("./state/StateTab") },
+  { path: "logs", label: "Logs", load: () => import("./logs/LogsTab") },
+  { path: "artifacts", label: "Artifacts", load: () => import("./artifacts/ArtifactsTab") },
+  { path: "json", label: "JSON", load: () => import("./json/JsonTab") },
 ];
 
 export const DEFAULT_TAB = "events";

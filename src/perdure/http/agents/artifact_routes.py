@@ -1,4 +1,4 @@
-"""The files of agent runs: list, download, upload, edit (vertesia.md 1.4, 5)."""
+"""The files of runs, of all kinds: list, download, upload, edit (vertesia.md 1.4, 5)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from perdure.domain.errors import InvalidRequest
 from perdure.domain.ids import RunKey
 from perdure.domain.principal import Scope
 from perdure.domain.signed_url import Access
-from perdure.http.agents.requests import check_query, flag_query, is_strict, key_of, run_of
+from perdure.http.agents.requests import any_run_of, check_query, flag_query, is_strict
 from perdure.http.context import base_url_of, core_of
 from perdure.http.deps import principal_of
 from perdure.http.edge import ENCODED_SLASH
@@ -32,7 +32,7 @@ from perdure.http.json_schema import array, boolean, choice, members, text
 from perdure.http.operations import Answer, Body, Operation, json_answer, query
 from perdure.http.requests import read_body
 from perdure.http.schema_check import SchemaCheck
-from perdure.services import agent_runs, artifacts, signed_urls
+from perdure.services import artifacts, signed_urls
 
 _TAG: Final = "artifacts"
 _ALL: Final = "/api/v1/agents/{run_id}/artifacts"
@@ -47,7 +47,7 @@ _CHANGE_CHECK: Final = SchemaCheck(_CHANGE)
 
 async def list_artifacts(request: Request) -> Response:
     """GET /api/v1/agents/{run_id}/artifacts."""
-    run = await run_of(request, Scope.RUNS_READ)
+    run = await any_run_of(request, await principal_of(request, Scope.RUNS_READ))
     check_query(request, frozenset({"visibility"}))
     visibility = request.query_params.get("visibility") or ArtifactVisibility.USER
     if visibility not in tuple(ArtifactVisibility):
@@ -59,7 +59,7 @@ async def list_artifacts(request: Request) -> Response:
 async def get_artifact(request: Request) -> Response:
     """GET /api/v1/agents/{run_id}/artifacts/{path}: the file or, with `url=1`, a URL for it."""
     core = core_of(request)
-    run = await run_of(request, Scope.RUNS_READ)
+    run = await any_run_of(request, await principal_of(request, Scope.RUNS_READ))
     check_query(request, frozenset({"url", "disposition", "filename"}))
     path, disposition = _path(request), _disposition(request)
     name = request.query_params.get("filename")
@@ -74,7 +74,7 @@ async def put_artifact(request: Request) -> Response:
     """PUT /api/v1/agents/{run_id}/artifacts/{path}: without a body a URL to upload to; else the body is the file."""
     core = core_of(request)
     principal = await principal_of(request, Scope.RUNS_WRITE)
-    run = await agent_runs.get(core, await key_of(request, principal))
+    run = await any_run_of(request, principal)
     path = _path(request)
     content_type = content_type_of(request.headers.get("content-type"), path)
     check_length(request)
@@ -90,7 +90,7 @@ async def put_artifact(request: Request) -> Response:
 
 async def get_artifact_content(request: Request) -> Response:
     """GET /api/v1/agents/{run_id}/artifact-content/{path}."""
-    run = await run_of(request, Scope.RUNS_READ)
+    run = await any_run_of(request, await principal_of(request, Scope.RUNS_READ))
     check_query(request, frozenset())
     artifact, content = await artifacts.read_text(core_of(request), run.key, _path(request))
     return json_answer({"path": artifact.path, "content": content, "generation": str(artifact.generation)})
@@ -100,7 +100,7 @@ async def put_artifact_content(request: Request) -> Response:
     """PUT /api/v1/agents/{run_id}/artifact-content/{path}."""
     core = core_of(request)
     principal = await principal_of(request, Scope.RUNS_WRITE)
-    run = await agent_runs.get(core, await key_of(request, principal))
+    run = await any_run_of(request, principal)
     body = json_text.decode(await read_body(request, _MAX_CONTENT_BODY))
     if isinstance(body, dict) and not is_strict(request):
         body = {name: body[name] for name in ("content", "generation") if name in body}

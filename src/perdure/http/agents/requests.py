@@ -17,7 +17,7 @@ from perdure.http.context import core_of
 from perdure.http.deps import principal_of
 from perdure.http.requests import MAX_BODY, read_body, run_id_of
 from perdure.http.schema_check import SchemaCheck
-from perdure.services import agent_runs, scoping
+from perdure.services import agent_runs, runs, scoping
 
 VERSION_HEADER: Final = "x-api-version"
 STRICT_FROM: Final = 20260803
@@ -94,6 +94,11 @@ async def run_of(request: Request, scope: Scope) -> Run:
     Raises NotAuthenticated, NotAllowed and RunNotFound, also for somebody else's private run.
     """
     return await run_for(request, await principal_of(request, scope))
+
+
+async def any_run_of(request: Request, principal: Principal) -> Run:
+    """The run that the path names, of any kind: all have files. Raises RunNotFound."""
+    return await runs.get(core_of(request), await key_of(request, principal))
 
 
 async def run_for(request: Request, principal: Principal) -> Run:

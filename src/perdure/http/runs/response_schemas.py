@@ -125,6 +125,7 @@ def _run_standing() -> dict[str, JsonSchema]:
         "project_id": uuid(),
         "conversation_id": nullable(uuid()),
         "message_id": nullable(uuid()),
+        "held_by": nullable(text(description="The run before it in its conversation, for which it waits.")),
         "attempt": integer(0, description="0 until a worker takes it."),
         "cancelling": boolean(description="It has been told to stop, and has not stopped yet."),
         "waiting": nullable(waiting),

@@ -1,10 +1,11 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { ListTree } from "lucide-react";
+import { History, ListTree } from "lucide-react";
 import { useEffect, useMemo, useRef, useState } from "react";
+import { Button } from "@/design/Button";
 import { JsonView } from "@/design/JsonView";
 import { EmptyState, ErrorState } from "@/design/states";
 import { useListKeys } from "@/hooks/useListKeys";
-import { useRun, useRunId } from "../useRun";
+import { useAt } from "../useAt";
 import { EventBar } from "./EventBar";
 import { EventRow } from "./EventRow";
 import { useLog } from "./log";
@@ -13,9 +14,8 @@ const ROW_PX = 30;
 const AT_END_PX = 40;
 
 export default function EventsTab() {
-  const runId = useRunId();
-  const { data: run } = useRun(runId);
-  const log = useLog(runId, run?.attempt ?? 0);
+  const log = useLog();
+  const { moveTo } = useAt();
   const [types, setTypes] = useState<ReadonlySet<string>>(new Set());
   const [following, setFollowing] = useState(true);
   const [openId, setOpenId] = useState<number>();
@@ -102,9 +102,14 @@ export default function EventsTab() {
               aria-label={`Event ${open.id}`}
               className="max-h-1/2 overflow-auto border-t border-line bg-surface p-4 lg:max-h-none lg:w-[26rem] lg:border-t-0 lg:border-l"
             >
-              <h2 className="mb-2 font-mono text-xs font-semibold">
-                {open.id} {open.type}
-              </h2>
+              <header className="mb-2 flex items-center justify-between gap-3">
+                <h2 className="truncate font-mono text-xs font-semibold">
+                  {open.id} {open.type}
+                </h2>
+                <Button icon={<History className="size-3.5" />} onClick={() => moveTo(open.id)}>
+                  Go back to here
+                </Button>
+              </header>
               <JsonView value={open.payload} open={4} />
             </aside>
           ) : null}

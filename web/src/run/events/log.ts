@@ -1,8 +1,10 @@
 // The log of a run as the page holds it: every public event, once, in order; it grows while the run goes on.
-import { useEffect, useState } from "react";
+// The run page follows it once, for all of its tabs.
+import { createContext, useContext, useEffect, useMemo, useState } from "react";
 import { urlOf } from "@/api/client";
 import { type Frame, follow, type StreamState } from "@/api/sse";
 import { Store, useStore } from "@/api/store";
+import { useAt } from "../useAt";
 
 export interface LogEvent {
   id: number;
@@ -18,14 +20,18 @@ export interface Log {
 }
 
 const LAST_TYPES = new Set(["RUN_FINISHED", "RUN_ERROR"]);
+const NOTHING: Log = { events: [], state: "connecting", error: null };
+
+/** The whole log, for what is below the run page. */
+export const LogContext = createContext<Log>(NOTHING);
 
 /** A run's log, followed from its beginning; `attempt` is the run's, since a restart makes an ended log go on. */
-export function useLog(runId: string, attempt: number): Log {
-  const [log, setLog] = useState(() => new Store<Log>({ events: [], state: "connecting", error: null }));
+export function useFollowedLog(runId: string, attempt: number): Log {
+  const [log, setLog] = useState(() => new Store<Log>(NOTHING));
   const [followed, setFollowed] = useState(runId);
   if (followed !== runId) {
     setFollowed(runId);
-    setLog(new Store<Log>({ events: [], state: "connecting", error: null }));
+    setLog(new Store<Log>(NOTHING));
   }
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new attempt is why an ended log is followed again.
   useEffect(() => {
@@ -41,6 +47,52 @@ export function useLog(runId: string, attempt: number): Log {
     return () => abort.abort();
   }, [log, runId, attempt]);
   return useStore(log);
+}
+
+/** All of the run's log that there is by now, wherever the page stands. */
+export function useWholeLog(): Log {
+  return useContext(LogContext);
+}
+
+/** The run's log up to where the page stands: what tabs show. */
+export function useLog(): Log {
+  const log = useWholeLog();
+  const { at } = useAt();
+  return useMemo(() => (at === undefined ? log : { ...log, events: eventsUntil(log.events, at) }), [log, at]);
+}
+
+/** The events up to and including the one with this id. */
+export function eventsUntil(events: readonly LogEvent[], id: number): readonly LogEvent[] {
+  return events.slice(0, countUntil(events, id));
+}
+
+/** How many events have this id or a lower one. */
+export function countUntil(events: readonly LogEvent[], id: number): number {
+  let low = 0;
+  let high = events.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((events[middle]?.id ?? 0) <= id) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** When an event was written, milliseconds since 1970. */
+export function timeOf(event: LogEvent): number | undefined {
+  const at = event.payload.timestamp;
+  return typeof at === "number" ? at : undefined;
+}
+
+/** The name and value of a CUSTOM event; the value is an object for all that the server writes. */
+export function customOf(event: LogEvent): { name: string; value: Record<string, unknown> } | undefined {
+  const { name, value } = event.payload;
+  if (event.type !== "CUSTOM" || typeof name !== "string") return undefined;
+  return { name, value: isObject(value) ? value : {} };
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return value !== null && typeof value === "object" && !Array.isArray(value);
 }
 
 function eventOf(frame: Frame): LogEvent {

@@ -1,9 +1,9 @@
 import { CopyButton } from "@/design/CodeBlock";
 import { JsonView } from "@/design/JsonView";
-import { useRun, useRunId } from "./useRun";
+import { useShownRun } from "../useShownRun";
 
 export default function JsonTab() {
-  const { data: run } = useRun(useRunId());
+  const run = useShownRun();
   if (!run) return null;
   return (
     <div tabIndex={0} className="relative min-h-0 flex-1 overflow-auto p-4 sm:p-6">
