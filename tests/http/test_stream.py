@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -75,6 +76,23 @@ def numbered(number: int) -> dict[str, Any]:
 
 def ids(frames: list[str]) -> list[int]:
     return [int(frame.split("\n")[0].removeprefix("id: ")) for frame in frames]
+
+
+async def test_a_stream_says_when_events_were_written_where_it_is_asked(database: str) -> None:
+    async with api(database) as at_work, served(at_work.app) as url:
+        path, key = await at_work.conversation_run()
+        await append(at_work, path, numbered(1), numbered(2))
+        await at_work.json("POST", f"/runs/{key.run_id}/complete", {"status": "completed"})
+        async with stream(url, f"/runs/{key.run_id}/stream?times=true") as reader:
+            timed = await reader.events()
+        async with stream(url, f"/runs/{key.run_id}/stream") as reader:
+            plain = await reader.events()
+        page = await at_work.json("GET", f"/runs/{key.run_id}/events")
+        written = [int(datetime.fromisoformat(one["created_at"]).timestamp() * 1000) for one in page["data"]]
+        assert [int(frame.split("\n")[2].removeprefix("time: ")) for frame in timed] == written
+        assert [[line for line in frame.split("\n") if not line.startswith("time: ")] for frame in timed] == [
+            frame.split("\n") for frame in plain
+        ]
 
 
 async def test_a_transcript(database: str) -> None:

@@ -67,6 +67,16 @@ async def test_a_coroutine_function(tasks: Tasks) -> None:
     assert [one["path"] for one in run["artifacts"]] == ["reports/daily/a.txt"]
 
 
+async def test_files_of_a_task_are_read_and_written_as_those_of_agents(tasks: Tasks) -> None:
+    run = await tasks.did("coroutine")
+    files = f"/api/v1/agents/{run['run_id']}/artifacts"
+    assert (await tasks.api.client.get(f"{files}/reports/daily/a.txt")).content == b"a"
+    assert (await tasks.api.client.put(f"{files}/files/b.txt", content=b"b")).status_code == 200
+    assert (await tasks.api.client.get(f"{files}/files/b.txt")).content == b"b"
+    listed = await tasks.api.json("GET", files)
+    assert listed == [f"agents/{run['run_id']}/{name}" for name in ("files/b.txt", "reports/daily/a.txt")]
+
+
 async def test_typed_parameters(tasks: Tasks) -> None:
     assert (await tasks.did("typed", config={"to": "Ada", "copies": 2}))["output"] == ["Ada", "Ada"]
 

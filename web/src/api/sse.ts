@@ -6,6 +6,8 @@ export interface Frame {
   id: string;
   event: string;
   data: string;
+  /** When it was written, milliseconds since 1970, where the stream was asked to say so (`times=true`). */
+  time?: number;
 }
 
 export type StreamState = "connecting" | "live" | "waiting" | "ended" | "failed";
@@ -104,6 +106,7 @@ function frameOf(block: string): Frame | null {
     const field = line.slice(0, colon);
     if (field === "data") data.push(value);
     else if (field === "id") frame.id = value;
+    else if (field === "time") frame.time = Number(value);
     else if (field === "event") frame.event = value;
   }
   if (data.length === 0) return null;

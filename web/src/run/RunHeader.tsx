@@ -7,7 +7,7 @@ import { ago, duration, moment } from "@/design/format";
 import { StatusChip } from "@/design/StatusChip";
 import { useNow } from "@/hooks/useNow";
 import { isLive } from "@/runs/rows";
-import { timeOf, useLog } from "./events/log";
+import { useLog } from "./events/log";
 import { Family } from "./Family";
 import { RunActions } from "./RunActions";
 import { useAt } from "./useAt";
@@ -18,10 +18,9 @@ export function RunHeader({ run: current }: { run: Run }) {
   const run = useShownRun() ?? current;
   const { at } = useAt();
   const { events } = useLog();
-  const last = events.at(-1);
   const live = isLive(run.status);
   const clock = useNow(live && at === undefined);
-  const now = at === undefined ? clock : ((last && timeOf(last)) ?? clock);
+  const now = at === undefined ? clock : (events.at(-1)?.at ?? clock);
   return (
     <header className="flex shrink-0 flex-col gap-2.5 px-4 pt-3 pb-4 sm:px-6">
       <div className="flex flex-wrap items-center gap-x-3 gap-y-2">

@@ -1,6 +1,6 @@
 // A run as it was at an event of its log.
 import type { Run } from "@/api/types";
-import { customOf, isObject, type LogEvent, timeOf } from "./events/log";
+import { customOf, isObject, type LogEvent } from "./events/log";
 
 type Past = Pick<
   Run,
@@ -97,6 +97,5 @@ function openCalls(calls: unknown): { tool_call_id: unknown; tool_name: unknown;
 }
 
 function isoOf(event: LogEvent | undefined): string | null {
-  const at = event && timeOf(event);
-  return at === undefined ? null : new Date(at).toISOString();
+  return event === undefined ? null : new Date(event.at).toISOString();
 }

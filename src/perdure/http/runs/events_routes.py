@@ -14,9 +14,9 @@ from perdure.domain.principal import Scope
 from perdure.domain.stored_run import Run
 from perdure.http.context import core_of, settings_of
 from perdure.http.deps import principal_of
-from perdure.http.json_schema import JsonSchema, array, integer, members, nullable, text
+from perdure.http.json_schema import JsonSchema, array, boolean, integer, members, nullable, text
 from perdure.http.operations import Answer, Body, Operation, header, query, raw_answer
-from perdure.http.requests import FENCE_HEADER, conversation_id_of, fence_of, integer_query, read_body
+from perdure.http.requests import FENCE_HEADER, boolean_query, conversation_id_of, fence_of, integer_query, read_body
 from perdure.http.runs.mapping import events_page, projection
 from perdure.http.runs.projections import Projections
 from perdure.http.runs.response_schemas import (
@@ -26,7 +26,7 @@ from perdure.http.runs.response_schemas import (
     projection_schema,
 )
 from perdure.http.runs.routes import key_of
-from perdure.http.runs.stream import CONVERSATION, RENDERERS, WHOLE
+from perdure.http.runs.stream import CONVERSATION, RENDERERS, TIMED, WHOLE
 from perdure.http.sse import EVENT_STREAM, EventStream, rendered, stream_cursor
 from perdure.ledger.intake import MAX_TYPE_LENGTH, parse_append
 from perdure.services import events, runs
@@ -79,7 +79,7 @@ async def list_conversation_run_events(request: Request) -> Response:
 async def stream_run(request: Request) -> EventStream:
     """GET /runs/{run_id}/stream: every public event."""
     run = await runs.get(core_of(request), await key_of(request, Scope.RUNS_READ))
-    return _stream(request, run, WHOLE)
+    return _stream(request, run, TIMED if boolean_query(request, "times") else WHOLE)
 
 
 async def stream_conversation_run(request: Request) -> EventStream:
@@ -199,7 +199,10 @@ STREAM: Final = Operation(
     tag="events",
     summary="Follow a run",
     scope=Scope.RUNS_READ,
-    parameters=_stream_parameters(),
+    parameters=(
+        *_stream_parameters(),
+        query("times", boolean(), "Say in a field `time` of each frame when it was written, in ms since 1970."),
+    ),
     answers={200: _stream_answer()},
 )
 

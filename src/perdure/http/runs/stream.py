@@ -36,13 +36,25 @@ def frames(events: StoredEvents, hidden: Container[str] = ()) -> bytes:
     ).encode()
 
 
+def timed_frames(events: StoredEvents) -> bytes:
+    """A row's frames with a field of ours, `time`, which readers that do not know it leave out."""
+    if not events.public:
+        return b""
+    return "".join(
+        f"id: {events.first_event_id + place}\nevent: {event_name(kind)}\n"
+        f"time: {events.first_ts + place}\ndata: {line}\n\n"
+        for place, (kind, line) in enumerate(zip(events.types, events.lines(), strict=True))
+    ).encode()
+
+
 _HIDDEN_FROM_CONVERSATIONS: Final = frozenset({"STEP_STARTED", "STEP_FINISHED", "REASONING_START", "REASONING_END"})
 """Stored, and not in the public stream of a conversation's run (veryfront.md 2.4)."""
 
 WHOLE: Final = "runs"
+TIMED: Final = "runs/timed"
 CONVERSATION: Final = "runs/conversation"
 
 RENDERERS: Final = MappingProxyType[str, Render](
-    {WHOLE: frames, CONVERSATION: partial(frames, hidden=_HIDDEN_FROM_CONVERSATIONS)}
+    {WHOLE: frames, TIMED: timed_frames, CONVERSATION: partial(frames, hidden=_HIDDEN_FROM_CONVERSATIONS)}
 )
-"""What the dialect's two streams make of a row, by the name under which a delivery keeps it."""
+"""What the dialect's streams make of a row, by the name under which a delivery keeps it."""

@@ -19,7 +19,6 @@ const TONES: readonly (readonly [RegExp, string])[] = [
 ];
 
 export function EventRow({ event, current, open, top, height, onOpen }: EventRowProps) {
-  const at = event.payload.timestamp;
   const tone = TONES.find(([pattern]) => pattern.test(event.type))?.[1] ?? "text-muted";
   return (
     <button
@@ -35,9 +34,7 @@ export function EventRow({ event, current, open, top, height, onOpen }: EventRow
       )}
     >
       <span className="w-12 shrink-0 text-right text-faint">{event.id}</span>
-      {typeof at === "number" ? (
-        <span className="hidden w-24 shrink-0 text-faint sm:block">{timeOfDay(at)}</span>
-      ) : null}
+      <span className="hidden w-24 shrink-0 text-faint sm:block">{timeOfDay(event.at)}</span>
       <span className={cx("w-52 shrink-0 truncate", tone)}>{event.type}</span>
       <span className="min-w-0 truncate text-muted">{summaryOf(event.payload)}</span>
     </button>

@@ -9,6 +9,8 @@ import { useAt } from "../useAt";
 export interface LogEvent {
   id: number;
   type: string;
+  /** When it was written, milliseconds since 1970. */
+  at: number;
   /** The event as the server sent it. */
   payload: Record<string, unknown>;
 }
@@ -37,7 +39,7 @@ export function useFollowedLog(runId: string, attempt: number): Log {
   useEffect(() => {
     const abort = new AbortController();
     void follow({
-      url: urlOf("/runs/{run_id}/stream", { run_id: runId }),
+      url: urlOf("/runs/{run_id}/stream", { run_id: runId }, { times: true }),
       after: String(log.get().events.at(-1)?.id ?? 0),
       onFrames: (frames) => log.set({ ...log.get(), events: log.get().events.concat(frames.map(eventOf)) }),
       onState: (state, error = null) => log.set({ ...log.get(), state, error }),
@@ -78,12 +80,6 @@ export function countUntil(events: readonly LogEvent[], id: number): number {
   return low;
 }
 
-/** When an event was written, milliseconds since 1970. */
-export function timeOf(event: LogEvent): number | undefined {
-  const at = event.payload.timestamp;
-  return typeof at === "number" ? at : undefined;
-}
-
 /** The name and value of a CUSTOM event; the value is an object for all that the server writes. */
 export function customOf(event: LogEvent): { name: string; value: Record<string, unknown> } | undefined {
   const { name, value } = event.payload;
@@ -97,5 +93,5 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 
 function eventOf(frame: Frame): LogEvent {
   const payload = JSON.parse(frame.data) as Record<string, unknown>;
-  return { id: Number(frame.id), type: String(payload.type), payload };
+  return { id: Number(frame.id), type: String(payload.type), at: frame.time ?? 0, payload };
 }

@@ -1,5 +1,5 @@
 // What a run said for people (`perdure.log`), as lines. Pure.
-import { customOf, type LogEvent, timeOf } from "../events/log";
+import { customOf, type LogEvent } from "../events/log";
 
 /** A piece of a line that looks the same; `tone` is one of the ANSI colours that are told apart. */
 export interface Piece {
@@ -25,7 +25,7 @@ export function linesOf(events: readonly LogEvent[]): Line[] {
   for (const event of events) {
     const said = customOf(event);
     if (said?.name !== "perdure.log" || typeof said.value.text !== "string") continue;
-    joiner.add(String(said.value.stream), said.value.text, timeOf(event) ?? 0);
+    joiner.add(String(said.value.stream), said.value.text, event.at);
   }
   return joiner.lines().map(({ text, stream, at }, index) => {
     const pieces = piecesOf(text);

@@ -10,7 +10,7 @@ export function Changes({ changes }: { changes: readonly Change[] }) {
       {changes.map(({ path, before, after }) => (
         <li key={path} className="overflow-hidden rounded border border-line">
           <div className="truncate bg-sunken px-2 py-0.5 text-muted">{path || "/"}</div>
-          {before === undefined ? null : <Side sign="−" value={before} tone="bg-bad-soft text-bad" />}
+          {before === undefined ? null : <Side sign="-" value={before} tone="bg-bad-soft text-bad" />}
           {after === undefined ? null : <Side sign="+" value={after} tone="bg-good-soft text-good" />}
         </li>
       ))}

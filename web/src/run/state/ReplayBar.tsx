@@ -2,7 +2,7 @@ import { ChevronLeft, ChevronRight, Radio } from "lucide-react";
 import { Button } from "@/design/Button";
 import { count, timeOfDay } from "@/design/format";
 import { useHotkeys } from "@/hooks/useHotkeys";
-import { countUntil, timeOf, useWholeLog } from "../events/log";
+import { countUntil, useWholeLog } from "../events/log";
 import { useAt } from "../useAt";
 
 const LEFT = "ArrowLeft";
@@ -25,7 +25,6 @@ export function ReplayBar() {
     [RIGHT]: () => past && step(place + 1),
     l: () => moveTo(undefined),
   });
-  const time = event && timeOf(event);
   return (
     <section
       aria-label="Place in the log"
@@ -57,9 +56,7 @@ export function ReplayBar() {
         className="min-w-16 flex-1 accent-accent"
       />
       <span className="hidden w-72 truncate font-mono text-muted sm:block" data-testid="place">
-        {event
-          ? `${count(event.id)} ${event.type}${time === undefined ? "" : ` ${timeOfDay(time)}`}`
-          : "No events"}
+        {event ? `${count(event.id)} ${event.type} ${timeOfDay(event.at)}` : "No events"}
       </span>
       <Button
         tone={past ? "primary" : "ghost"}

@@ -5,7 +5,7 @@ import { cx } from "@/design/cx";
 import { timeOfDay } from "@/design/format";
 import { JsonView } from "@/design/JsonView";
 import { EmptyState } from "@/design/states";
-import { timeOf, useWholeLog } from "../events/log";
+import { useWholeLog } from "../events/log";
 import { useAt } from "../useAt";
 import { Changes } from "./Changes";
 import { changesBetween, historyOf } from "./history";
@@ -75,7 +75,7 @@ export default function StateTab() {
                 >
                   <span className="w-12 text-right">{event.id}</span>
                   <span>{event.type}</span>
-                  <span className="ml-auto">{timeOfDay(timeOf(event) ?? 0)}</span>
+                  <span className="ml-auto">{timeOfDay(event.at)}</span>
                 </button>
               </li>
             ))}

@@ -1,5 +1,5 @@
 // A run's log as spans of time: attempts, and in them turns, steps, calls of tools and waits. Pure.
-import { customOf, isObject, type LogEvent, timeOf } from "../events/log";
+import { customOf, isObject, type LogEvent } from "../events/log";
 
 export type SpanKind =
   | "attempt"
@@ -51,7 +51,7 @@ class Reader {
   #id = 0;
 
   read(event: LogEvent): void {
-    this.#now = timeOf(event) ?? this.#now;
+    this.#now = event.at;
     this.#id = event.id;
     const custom = customOf(event);
     if (custom) SAID[custom.name]?.(this, custom.value);

@@ -3,7 +3,7 @@ import { useMemo } from "react";
 import { call } from "@/api/client";
 import { useNow } from "@/hooks/useNow";
 import { isLive } from "@/runs/rows";
-import { timeOf, useLog } from "../events/log";
+import { useLog } from "../events/log";
 import { useAt } from "../useAt";
 import { useRun, useRunId } from "../useRun";
 import { type HistoryTask, type Span, spansOf, withChildren, withModelCalls } from "./spans";
@@ -51,8 +51,7 @@ export function useSpans(): Spans {
     refetchInterval,
     placeholderData: (before) => before,
   });
-  const last = events.at(-1);
-  const lastAt = (last && timeOf(last)) ?? 0;
+  const lastAt = events.at(-1)?.at ?? 0;
   const until = live && at === undefined ? Math.max(now, lastAt) : lastAt;
   const told = useMemo(() => spansOf(events), [events]);
   const spans = useMemo(() => {
