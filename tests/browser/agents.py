@@ -46,7 +46,8 @@ async def counting(run: RunContext) -> AsyncIterator[BaseEvent]:
     """Counts to three in its state."""
     yield StateSnapshotEvent(snapshot={"count": 0, "of": "sheep"})
     for number in range(1, 4):
-        yield StateDeltaEvent(delta=[{"op": "replace", "path": "/count", "value": number}])
+        delta = [{"op": "replace", "path": "/count", "value": number}]
+        yield StateDeltaEvent.model_validate({"delta": delta})
 
 
 async def asks_once(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
@@ -72,7 +73,7 @@ app.agent("calling", calling)
 @app.workflow("parent")
 async def parent(ctx: WorkflowContext) -> None:
     """Starts one child and waits for it."""
-    await ctx.child("workflow:leaf")
+    await ctx.run_child("workflow:leaf")
 
 
 @app.workflow("leaf")
