@@ -7,6 +7,8 @@ const KEYS = [
   ["k", "Row before"],
   ["o", "Open the row"],
   ["x", "Select the row"],
+  ["a", "Approve (on Approvals)"],
+  ["r", "Reject (on Approvals)"],
   ["?", "This help"],
   ["Esc", "Close"],
 ] as const;

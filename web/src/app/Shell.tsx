@@ -96,6 +96,7 @@ function Navigation({ onGo }: { onGo: () => void }) {
         >
           <page.icon className="size-4 shrink-0" />
           {page.label}
+          {page.badge ? <page.badge /> : null}
         </Link>
       ))}
     </nav>

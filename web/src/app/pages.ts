@@ -1,11 +1,14 @@
 // The pages of the side navigation, in its order. To add one: a folder with its module, and a line here.
 import { Activity, CalendarClock, CircleCheck, Cpu, KeyRound, LayoutGrid, ListTree } from "lucide-react";
 import type { ComponentType } from "react";
+import { WaitingCount } from "@/approvals/WaitingCount";
 
 export interface Page {
   path: string;
   label: string;
   icon: ComponentType<{ className?: string }>;
+  /** Said at the end of its line, such as how much waits there. */
+  badge?: ComponentType;
   /** Loaded when the page is first opened; its default export is the page. */
   load: () => Promise<{ default: ComponentType }>;
 }
@@ -16,6 +19,7 @@ export const PAGES: readonly Page[] = [
     path: "approvals",
     label: "Approvals",
     icon: CircleCheck,
+    badge: WaitingCount,
     load: () => import("@/approvals/ApprovalsPage"),
   },
   {

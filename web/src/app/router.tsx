@@ -7,7 +7,7 @@ import {
   type SearchSchemaInput,
 } from "@tanstack/react-router";
 import { ErrorState } from "@/design/states";
-import { DEFAULT_TAB, RUN_TABS } from "@/run/tabs";
+import { RUN_TABS } from "@/run/tabs";
 import { readFilters } from "@/runs/filters";
 import { NotFound } from "./NotFound";
 import { PAGES } from "./pages";
@@ -42,9 +42,7 @@ const run = createRoute({
 const runHome = createRoute({
   getParentRoute: () => run,
   path: "/",
-  beforeLoad: ({ params }) => {
-    throw redirect({ to: `/runs/$runId/${DEFAULT_TAB}`, params, replace: true });
-  },
+  component: lazyRouteComponent(() => import("@/run/RunHome")),
 });
 
 const runTabs = RUN_TABS.map((tab) =>

@@ -4,7 +4,7 @@ import { Tabs } from "@/design/Tabs";
 import { LogContext, useFollowedLog } from "./events/log";
 import { RunHeader } from "./RunHeader";
 import { ReplayBar } from "./state/ReplayBar";
-import { RUN_TABS } from "./tabs";
+import { hasTab, RUN_TABS } from "./tabs";
 import { useRun, useRunId } from "./useRun";
 
 export default function RunPage() {
@@ -12,7 +12,7 @@ export default function RunPage() {
   const { data: run, error, refetch } = useRun(runId);
   const log = useFollowedLog(runId, run?.attempt ?? 0);
   if (!run && error) return <ErrorState error={error} onRetry={() => void refetch()} />;
-  const tabs = RUN_TABS.map((tab) => ({
+  const tabs = RUN_TABS.filter((tab) => run && hasTab(run.kind, tab)).map((tab) => ({
     to: `/runs/${encodeURIComponent(runId)}/${tab.path}`,
     label: tab.label,
   }));

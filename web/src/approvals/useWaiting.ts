@@ -1,0 +1,77 @@
+// What waits for a person: tool calls that need approval or a result, and open input requests, of all runs of the project.
+// It is asked for again and again instead of streamed: a browser has six connections to a server, for all of its tabs.
+import { useQuery } from "@tanstack/react-query";
+import { call } from "@/api/client";
+import type { Answer, RunPage } from "@/api/types";
+import { useProject } from "@/app/identity";
+
+export type WaitingRun = RunPage["data"][number];
+export type WaitingCall = NonNullable<WaitingRun["waiting"]>["calls"][number];
+export type InputRequest = Answer<"/projects/{ref}/input-requests", "get">["data"][number];
+
+/** One question to a person. `key` stays while it is open. */
+export type Question =
+  | { kind: "call"; key: string; askedAt: string; run: WaitingRun; call: WaitingCall }
+  | { kind: "input"; key: string; askedAt: string; request: InputRequest };
+
+export interface Waiting {
+  /** Oldest first: who waits longest comes first. */
+  questions: readonly Question[];
+  ready: boolean;
+  /** More runs or requests wait than were read. */
+  more: boolean;
+  error: unknown;
+  refetch: () => void;
+}
+
+export const RUNS_KEY = ["waiting", "runs"] as const;
+export const INPUTS_KEY = ["waiting", "inputs"] as const;
+const MOST = 200;
+
+/** `every`: how often to look, in milliseconds, while the page is visible. */
+export function useWaiting(every: number): Waiting {
+  const project = useProject();
+  const runs = useQuery({
+    queryKey: RUNS_KEY,
+    queryFn: ({ signal }) => call("get", "/runs", { query: { status: ["waiting"], limit: MOST }, signal }),
+    refetchInterval: every,
+  });
+  const inputs = useQuery({
+    queryKey: [...INPUTS_KEY, project?.id],
+    queryFn: ({ signal }) =>
+      call("get", "/projects/{ref}/input-requests", {
+        path: { ref: String(project?.id) },
+        query: { limit: MOST },
+        signal,
+      }),
+    enabled: project !== undefined,
+    refetchInterval: every,
+  });
+  return {
+    questions: questionsOf(runs.data?.data ?? [], inputs.data?.data ?? []),
+    ready: runs.data !== undefined && inputs.data !== undefined,
+    more: Boolean(runs.data?.page_info.next || inputs.data?.page_info.next),
+    error: runs.error ?? inputs.error,
+    refetch: () => {
+      void runs.refetch();
+      void inputs.refetch();
+    },
+  };
+}
+
+/** Calls that wait for a person, and input requests; an input request stands for the call that it was asked for. */
+export function questionsOf(runs: readonly WaitingRun[], inputs: readonly InputRequest[]): Question[] {
+  const asked = new Set(inputs.map((request) => `${request.run_id} ${request.tool_call_id}`));
+  const calls = runs.flatMap((run) =>
+    (run.waiting?.calls ?? [])
+      .filter((one) => !asked.has(`${run.run_id} ${one.tool_call_id}`))
+      .map((one): Question => {
+        const key = `${run.run_id} ${one.tool_call_id}`;
+        return { kind: "call", key, askedAt: run.updated_at, run, call: one };
+      }),
+  );
+  const requests = inputs
+    .filter((request) => request.requested_responder_type === "human")
+    .map((request): Question => ({ kind: "input", key: request.id, askedAt: request.created_at, request }));
+  return [...calls, ...requests].sort((one, other) => one.askedAt.localeCompare(other.askedAt));
+}
