@@ -20,12 +20,18 @@ AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min
 
 
 @pytest.fixture(scope="module")
-def place(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A server with a worker inside, and the demo agents."""
+def place(
+    request: pytest.FixtureRequest, postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """A server with a worker inside, and the agents of the file that the module names as AGENTS."""
     assert read_build(), "These tests need the dashboard: make web"
     with (
         copied_database(postgres, template) as dsn,
-        site(tmp_path_factory.mktemp("browser"), AGENTS, PERDURE_DATABASE_URL=dsn) as made,
+        site(
+            tmp_path_factory.mktemp("browser"),
+            getattr(request.module, "AGENTS", AGENTS),
+            PERDURE_DATABASE_URL=dsn,
+        ) as made,
     ):
         made.dev()
         yield made

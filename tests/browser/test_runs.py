@@ -34,7 +34,7 @@ def test_new_runs_and_changes_appear_by_themselves(dashboard: Dashboard) -> None
 def test_a_runs_events_stream_in_and_go_on_after_the_server_was_away(dashboard: Dashboard) -> None:
     run_id = f"watched-{uuid4().hex[:8]}"
     dashboard.place.create("gated", run_id)
-    dashboard.open(f"runs/{run_id}")
+    dashboard.open(f"runs/{run_id}/events")
     expect(dashboard.page.locator("[data-event]", has_text="before")).to_be_visible()
     dashboard.place.processes[-1].kill()
     expect(dashboard.page.get_by_text("The server is away")).to_be_visible()
@@ -68,6 +68,7 @@ def test_axe_finds_nothing_serious(dashboard: Dashboard, theme: str) -> None:
     expect(dashboard.page.locator(f"[data-run={run_id}]")).to_contain_text("Completed")
     assert dashboard.violations() == []
     dashboard.page.get_by_role("link", name=run_id).click()
+    dashboard.page.get_by_role("link", name="Events").click()
     dashboard.page.locator("[data-event]").first.click()
     expect(dashboard.page.get_by_label(re.compile(r"^Event \d+$"))).to_be_visible()
     assert dashboard.violations() == []
