@@ -21,6 +21,8 @@ export interface Following {
   onState?: (state: StreamState, error?: unknown) => void;
   /** Whether the log has ended with this frame, so that the end of the stream is its end. */
   isLast: (frame: Frame) => boolean;
+  /** There is no log that ends: an answer that says nothing was cut off. */
+  endless?: boolean;
   signal: AbortSignal;
 }
 
@@ -53,7 +55,8 @@ interface Place {
 }
 
 /** Read one answer to its end; whether the log has ended with it. */
-async function readOn({ url, onFrames, onState, isLast, signal }: Following, place: Place): Promise<boolean> {
+async function readOn(following: Following, place: Place): Promise<boolean> {
+  const { url, onFrames, onState, isLast, signal } = following;
   let last: Frame | undefined;
   for await (const frames of frameChunks(url, place.cursor, signal, () => onState?.("live"))) {
     last = frames.at(-1);
@@ -62,7 +65,7 @@ async function readOn({ url, onFrames, onState, isLast, signal }: Following, pla
     onFrames(frames);
   }
   // An answer that ends at once, and says nothing, is that of a log that had ended.
-  return last === undefined || isLast(last);
+  return last === undefined ? following.endless !== true : isLast(last);
 }
 
 async function* frameChunks(

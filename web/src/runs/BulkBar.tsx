@@ -6,6 +6,8 @@ import { toast, toastError } from "@/design/Toast";
 import { isLive, type RunRow } from "./rows";
 
 const AT_ONCE = 6;
+/** So many are listed before they are cancelled. */
+const NAMED = 20;
 
 export interface BulkBarProps {
   /** The selected rows. */
@@ -56,11 +58,12 @@ export function BulkBar({ rows, onDone }: BulkBarProps) {
         }
       >
         <ul className="flex flex-col gap-1 font-mono text-xs">
-          {live.map((row) => (
+          {live.slice(0, NAMED).map((row) => (
             <li key={row.id} className="truncate">
               {row.id}
             </li>
           ))}
+          {live.length > NAMED ? <li className="text-muted">and {live.length - NAMED} more</li> : null}
         </ul>
       </Dialog>
     </div>

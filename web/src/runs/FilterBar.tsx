@@ -2,6 +2,7 @@ import { ListFilter, Search, X } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { Button } from "@/design/Button";
 import { Input } from "@/design/Field";
+import { moment } from "@/design/format";
 import { KeyHint } from "@/design/KeyHint";
 import { Menu, MenuCheck } from "@/design/Menu";
 import { useHotkeys } from "@/hooks/useHotkeys";
@@ -23,7 +24,7 @@ export function FilterBar({ filters, onChange }: FilterBarProps) {
     onChange(Object.fromEntries(merged));
   };
   return (
-    <div className="flex flex-wrap items-center gap-2 border-b border-line px-4 pb-3 sm:px-6">
+    <div className="flex flex-wrap items-center gap-2 px-4 pb-3 sm:px-6">
       <SearchBox value={filters.q ?? ""} onChange={(q) => set({ q })} />
       <Menu
         trigger={
@@ -59,6 +60,11 @@ export function FilterBar({ filters, onChange }: FilterBarProps) {
       )}
       <Chosen label="Agent" value={filters.agent} onClear={() => set({ agent: undefined })} />
       <Chosen label="Tag" value={filters.tag} onClear={() => set({ tag: undefined })} />
+      <Chosen
+        label="Made"
+        value={spanText(filters)}
+        onClear={() => set({ since: undefined, until: undefined })}
+      />
       {isFiltered(filters) ? (
         <Button tone="ghost" onClick={() => onChange({})}>
           Clear
@@ -66,6 +72,12 @@ export function FilterBar({ filters, onChange }: FilterBarProps) {
       ) : null}
     </div>
   );
+}
+
+function spanText({ since, until }: RunFilters): string | undefined {
+  if (since && until) return `${moment(since)} – ${moment(until)}`;
+  if (since) return `after ${moment(since)}`;
+  return until ? `before ${moment(until)}` : undefined;
 }
 
 function Chosen({
@@ -80,7 +92,7 @@ function Chosen({
   if (!value) return null;
   return (
     <Button aria-label={`Remove the filter ${label} ${value}`} onClick={onClear}>
-      <span className="text-muted">{label}</span> <span className="max-w-40 truncate">{value}</span>
+      <span className="text-muted">{label}</span> <span className="max-w-72 truncate">{value}</span>
       <X className="size-3.5 text-muted" />
     </Button>
   );

@@ -1,8 +1,7 @@
-// The list of runs as it grows: pages are added below as somebody scrolls, and what is in view is read again from time
-// to time, so that new runs and changes arrive by themselves. A page's cursor stays good, so a window far below the
-// newest runs costs one request, as the top does.
+// The list of runs as it grows: pages are added below as somebody scrolls, and the server's feed of the project tells of
+// every run that is made, moves or is deleted. Where the feed may have missed something, the list begins anew.
 import { Store } from "@/api/store";
-import { isLive, type ReadRows, type Rows, type RunRow } from "./rows";
+import type { ReadRows, RunRow } from "./rows";
 
 export interface FeedState {
   /** Newest first. */
@@ -14,41 +13,50 @@ export interface FeedState {
   error: unknown;
 }
 
-interface Mark {
-  row: RunRow;
-  cursor: string;
-}
-
 const EMPTY: FeedState = { rows: [], ready: false, more: false, error: null };
 
 export class RunFeed {
   readonly state = new Store<FeedState>(EMPTY);
   readonly #read: ReadRows;
-  #rows = new Map<string, RunRow>();
-  #marks: Mark[] = [];
+  readonly #fits: (row: RunRow) => boolean;
+  #rows: RunRow[] = [];
   #end: string | null = null;
   #growing = false;
-  #refreshing = false;
+  /** How often the list was read anew: the answer to an older question is of no use. */
+  #round = 0;
+  /** What the feed told while the newest page was on its way: it may be newer than that page. */
+  #told: Map<string, RunRow | null> | null = null;
 
-  constructor(read: ReadRows) {
+  /** `fits`: whether a run that the feed tells of belongs to this list. */
+  constructor(read: ReadRows, fits: (row: RunRow) => boolean) {
     this.#read = read;
+    this.#fits = fits;
   }
 
-  /** Read the newest runs, and those of the window (indices of rows) that may have changed. */
-  async refresh(window: { first: number; last: number }): Promise<void> {
-    if (this.#refreshing) return;
-    this.#refreshing = true;
+  /** Read as many of the newest runs as are known, so that nobody who has scrolled loses the place. */
+  async reload(): Promise<void> {
+    const round = ++this.#round;
+    const told = new Map<string, RunRow | null>();
+    this.#told = told;
     try {
-      const shown = this.state.get().rows.slice(window.first, window.last + 1);
-      await this.#refreshNewest();
-      const oldest = shown.findLast((row) => isLive(row.status));
-      const mark = shown[0] && oldest ? this.#markBefore(shown[0]) : undefined;
-      if (mark) this.#merge(await this.#page(mark.cursor), mark.row);
+      const wanted = this.#rows.length;
+      const found: RunRow[] = [];
+      let next: string | null = null;
+      do {
+        const page = await this.#read(next);
+        if (round !== this.#round) return;
+        found.push(...page.rows);
+        next = page.next;
+      } while (next !== null && found.length < wanted);
+      this.#told = null;
+      this.#rows = found;
+      this.#end = next;
+      for (const [id, row] of told) this.#take(id, row);
       this.#publish(null);
     } catch (error) {
+      if (round !== this.#round) return;
+      this.#told = null;
       this.#publish(error);
-    } finally {
-      this.#refreshing = false;
     }
   }
 
@@ -56,75 +64,66 @@ export class RunFeed {
   async grow(): Promise<void> {
     if (this.#growing || this.#end === null) return;
     this.#growing = true;
+    const round = this.#round;
     try {
-      const page = await this.#page(this.#end);
+      const page = await this.#read(this.#end);
+      if (round !== this.#round) return;
       this.#end = page.next;
-      this.#merge(page, null);
+      for (const row of page.rows) this.#put(row);
       this.#publish(null);
     } catch (error) {
-      this.#publish(error);
+      if (round === this.#round) this.#publish(error);
     } finally {
       this.#growing = false;
     }
   }
 
-  /** The first page; where it does not reach what is known already, the list begins anew: more than a page was missed. */
-  async #refreshNewest(): Promise<void> {
-    const page = await this.#page(null);
-    const known = page.rows.some((row) => this.#rows.has(row.id));
-    if (!known || this.#rows.size === 0) {
-      this.#rows = new Map();
-      this.#marks = [];
-      this.#end = page.next;
+  /** Take what the feed told, in its order; a null row is a run that was deleted. */
+  tell(moves: readonly (readonly [string, RunRow | null])[]): void {
+    for (const [id, row] of moves) {
+      this.#told?.delete(id);
+      this.#told?.set(id, row);
+      this.#take(id, row);
     }
-    this.#merge(page, null, true);
+    if (this.state.get().ready) this.#publish(this.state.get().error);
   }
 
-  #page(cursor: string | null): Promise<Rows> {
-    return this.#read(cursor);
+  /** Say that nothing more will come. */
+  fail(error: unknown): void {
+    this.#publish(error);
   }
 
-  /** Take a page in: the newest one, or the one below `above` (null: the oldest, whose place is its own first row). */
-  #merge(page: Rows, above: RunRow | null, newest = false): void {
-    const last = page.rows.at(-1);
-    const from = newest ? null : (above ?? page.rows[0]);
-    if (from !== undefined) this.#forget(page, from, last);
-    for (const row of page.rows) {
-      const known = this.#rows.get(row.id);
-      if (known === undefined || JSON.stringify(known) !== JSON.stringify(row)) this.#rows.set(row.id, row);
-    }
-    if (last && page.next !== null && !this.#marks.some((mark) => mark.cursor === page.next)) {
-      this.#marks.push({ row: last, cursor: page.next });
-    }
+  /** Whether the list holds a run. */
+  has(id: string): boolean {
+    return this.#rows.some((row) => row.id === id);
   }
 
-  /** Rows between `from` (null: the newest) and the page's last that are not in it do not fit any more, or are deleted. */
-  #forget(page: Rows, from: RunRow | null, last: RunRow | undefined): void {
-    const fresh = new Set(page.rows.map((row) => row.id));
-    for (const row of this.#rows.values()) {
-      const below = from === null || row.createdAt < from.createdAt;
-      const above = page.next === null || (last !== undefined && row.createdAt > last.createdAt);
-      if (below && above && !fresh.has(row.id)) this.#rows.delete(row.id);
+  #take(id: string, row: RunRow | null): void {
+    if (row === null || !this.#fits(row)) {
+      const at = this.#rows.findIndex((known) => known.id === id);
+      if (at >= 0) this.#rows.splice(at, 1);
+      return;
     }
+    const oldest = this.#rows.at(-1);
+    // What is older than the oldest row comes with its page.
+    if (this.#end === null || (oldest !== undefined && newestFirst(row, oldest) <= 0)) this.#put(row);
   }
 
-  /** The place to read on from to reach this row; none where the newest page has it. */
-  #markBefore(row: RunRow): Mark | undefined {
-    const above = this.#marks.filter((mark) => newestFirst(mark.row, row) <= 0);
-    return above.reduce<Mark | undefined>(
-      (best, mark) => (best && newestFirst(best.row, mark.row) > 0 ? best : mark),
-      undefined,
-    );
+  /** Put a row at its place, which never changes: when it was made. */
+  #put(row: RunRow): void {
+    let [low, high] = [0, this.#rows.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const there = this.#rows[middle];
+      if (there !== undefined && newestFirst(there, row) < 0) low = middle + 1;
+      else high = middle;
+    }
+    this.#rows.splice(low, this.#rows[low]?.id === row.id ? 1 : 0, row);
   }
 
   #publish(error: unknown): void {
-    const before = this.state.get();
-    const rows = [...this.#rows.values()].sort(newestFirst);
-    const same = rows.length === before.rows.length && rows.every((row, index) => row === before.rows[index]);
-    const more = this.#end !== null;
-    const ready = before.ready || error === null;
-    if (same && more === before.more && ready === before.ready && error === before.error) return;
-    this.state.set({ rows: same ? before.rows : rows, ready, more, error });
+    const ready = this.state.get().ready || error === null;
+    this.state.set({ rows: [...this.#rows], ready, more: this.#end !== null, error });
   }
 }
 

@@ -1,10 +1,13 @@
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { ListTree } from "lucide-react";
 import { useState } from "react";
+import { useProject } from "@/app/identity";
 import { PageHeader } from "@/app/PageHeader";
 import { CodeBlock } from "@/design/CodeBlock";
 import { count } from "@/design/format";
 import { EmptyState, ErrorState, Skeleton } from "@/design/states";
+import { ActivityChart } from "./ActivityChart";
+import { useActivity } from "./activity";
 import { BulkBar } from "./BulkBar";
 import { FilterBar } from "./FilterBar";
 import { isFiltered, type RunFilters } from "./filters";
@@ -16,7 +19,9 @@ const route = getRouteApi("/runs");
 export default function RunsPage() {
   const filters: RunFilters = route.useSearch();
   const navigate = useNavigate();
-  const runs = useRunFeed(filters);
+  const project = useProject()?.id;
+  const runs = useRunFeed(project, filters);
+  const bars = useActivity(project, filters);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const setFilters = (next: RunFilters): void => {
     setSelected(new Set());
@@ -27,6 +32,20 @@ export default function RunsPage() {
     <>
       <PageHeader title="Runs" note={known} />
       <FilterBar filters={filters} onChange={setFilters} />
+      {bars === undefined ? (
+        <div className="h-20.5 shrink-0 border-b border-line" />
+      ) : (
+        <ActivityChart
+          bars={bars}
+          onPick={(from, to) =>
+            setFilters({
+              ...filters,
+              since: new Date(from).toISOString(),
+              until: new Date(to).toISOString(),
+            })
+          }
+        />
+      )}
       {!runs.ready && runs.error !== null ? (
         <ErrorState error={runs.error} onRetry={runs.refresh} />
       ) : !runs.ready ? (

@@ -1,19 +1,20 @@
 import { useNavigate } from "@tanstack/react-router";
 import { useTable } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useRef } from "react";
+import { useEffect, useMemo, useRef } from "react";
 import { cx } from "@/design/cx";
 import { useListKeys } from "@/hooks/useListKeys";
 import { useNow } from "@/hooks/useNow";
 import { COLUMNS, Created, DurationBar, features, type Shown, tookOf } from "./columns";
-import { isLive, type RunRow } from "./rows";
+import { isLive } from "./rows";
 import type { LiveRuns } from "./useRunFeed";
 
 const ROW_PX = 40;
 const AHEAD_ROWS = 30;
 const GRID =
-  "grid grid-cols-[1.5rem_9.5rem_minmax(0,1fr)_5.5rem] md:grid-cols-[1.5rem_11rem_minmax(0,2fr)_minmax(0,1fr)_9.5rem_6.5rem] xl:grid-cols-[1.5rem_11rem_minmax(0,2fr)_minmax(0,1fr)_minmax(0,1fr)_minmax(0,9rem)_9.5rem_6.5rem] items-center gap-x-3 px-4 sm:px-6";
+  "grid grid-cols-[1.5rem_9.5rem_minmax(0,1fr)_5.5rem] md:grid-cols-[1.5rem_9.5rem_minmax(0,2fr)_minmax(0,1.4fr)_9.5rem_6.5rem] lg:grid-cols-[1.5rem_9.5rem_minmax(0,2fr)_5.5rem_minmax(0,1.4fr)_9.5rem_6.5rem] xl:grid-cols-[1.5rem_9.5rem_minmax(0,2fr)_5.5rem_minmax(0,1.4fr)_minmax(0,1fr)_minmax(0,9rem)_9.5rem_6.5rem] items-center gap-x-3 px-4 sm:px-6";
 const HIDDEN: Record<string, string> = {
+  kind: "hidden lg:block",
   agent: "hidden md:block",
   tags: "hidden xl:block",
   by: "hidden xl:block",
@@ -26,10 +27,9 @@ export interface RunsTableProps {
 }
 
 export function RunsTable({ runs, selected, onSelect }: RunsTableProps) {
-  const { rows, more, grow, look } = runs;
+  const { rows, more, grow } = runs;
   const navigate = useNavigate();
   const scroller = useRef<HTMLDivElement>(null);
-  const table = useTable({ features, columns: COLUMNS, data: rows as RunRow[], getRowId: (row) => row.id });
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
@@ -39,13 +39,15 @@ export function RunsTable({ runs, selected, onSelect }: RunsTableProps) {
   });
   const items = virtual.getVirtualItems();
   const [first, last] = [items[0]?.index ?? 0, items.at(-1)?.index ?? 0];
-  const inView = rows.slice(first, last + 1);
+  // The table makes models of what is in view only: of 100,000 rows they would cost more than all else.
+  const inView = useMemo(() => rows.slice(first, last + 1), [rows, first, last]);
+  const table = useTable({ features, columns: COLUMNS, data: inView, getRowId: (row) => row.id });
   const now = useNow(inView.some((row) => isLive(row.status)));
   const shown: Shown = { now, longest: Math.max(0, ...inView.map((row) => tookOf(row, now) ?? 0)) };
   useEffect(() => {
-    look(first, last);
     if (more && last >= rows.length - AHEAD_ROWS) grow();
-  }, [look, grow, first, last, more, rows.length]);
+  }, [grow, last, more, rows.length]);
+  const live = useMemo(() => rows.filter((row) => isLive(row.status)), [rows]);
   const toggle = (id: string): void => {
     const next = new Set(selected);
     if (!next.delete(id)) next.add(id);
@@ -75,7 +77,14 @@ export function RunsTable({ runs, selected, onSelect }: RunsTableProps) {
       <div role="rowgroup" className="sticky top-0 z-10 border-b border-line bg-canvas">
         <div role="row" className={cx(GRID, "h-9 text-xs font-medium text-muted")}>
           <span role="columnheader">
-            <span className="sr-only">Selected</span>
+            <input
+              type="checkbox"
+              aria-label="Select all that are live"
+              checked={live.length > 0 && live.every((row) => selected.has(row.id))}
+              disabled={live.length === 0}
+              onChange={(event) => onSelect(new Set(event.target.checked ? live.map((row) => row.id) : []))}
+              className="size-3.5 accent-accent"
+            />
           </span>
           {table.getHeaderGroups()[0]?.headers.map((header) => (
             <span key={header.id} role="columnheader" className={HIDDEN[header.id]}>
@@ -90,7 +99,7 @@ export function RunsTable({ runs, selected, onSelect }: RunsTableProps) {
       </div>
       <div role="rowgroup" className="relative" style={{ height: virtual.getTotalSize() }}>
         {items.map((item) => {
-          const model = models[item.index];
+          const model = models[item.index - first];
           if (!model) return null;
           const row = model.original;
           return (

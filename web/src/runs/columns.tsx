@@ -20,7 +20,8 @@ const helper = createColumnHelper<typeof features, RunRow>();
 export const COLUMNS = helper.columns([
   helper.display({ id: "status", header: "Status", cell: ({ row }) => <Status row={row.original} /> }),
   helper.display({ id: "run", header: "Run", cell: ({ row }) => <Name row={row.original} /> }),
-  helper.display({ id: "agent", header: "Agent", cell: ({ row }) => <Agent row={row.original} /> }),
+  helper.display({ id: "kind", header: "Kind", cell: ({ row }) => <Badge>{row.original.kind}</Badge> }),
+  helper.display({ id: "agent", header: "Agent or target", cell: ({ row }) => <Agent row={row.original} /> }),
   helper.display({ id: "tags", header: "Tags", cell: ({ row }) => <Tags tags={row.original.tags} /> }),
   helper.display({
     id: "by",
@@ -50,19 +51,15 @@ function Name({ row }: { row: RunRow }) {
 }
 
 function Agent({ row }: { row: RunRow }) {
+  if (row.kind !== "agent" || row.agent === null) return <span className="block truncate">{row.agent}</span>;
   return (
-    <span className="flex min-w-0 items-center gap-2">
-      {row.agent ? (
-        <Link
-          to="/runs"
-          search={(old: RunFilters) => ({ ...old, agent: row.agent ?? "" })}
-          className="truncate hover:underline"
-        >
-          {row.agent}
-        </Link>
-      ) : null}
-      {row.kind === "agent" ? null : <Badge>{row.kind}</Badge>}
-    </span>
+    <Link
+      to="/runs"
+      search={(old: RunFilters) => ({ ...old, agent: row.agent ?? "" })}
+      className="block truncate hover:underline"
+    >
+      {row.agent}
+    </Link>
   );
 }
 

@@ -19,6 +19,9 @@ export interface RunFilters {
   kind?: RunKind;
   agent?: string;
   tag?: string;
+  /** Made from this time on, and before that one: ISO 8601. */
+  since?: string;
+  until?: string;
 }
 
 /** What of a URL's search means something here; the rest is left out. */
@@ -32,11 +35,19 @@ export function readFilters(search: Record<string, unknown>): RunFilters {
   if (q) filters.q = q;
   if (agent) filters.agent = agent;
   if (tag) filters.tag = tag;
+  const [since, until] = [timeOf(said("since")), timeOf(said("until"))];
+  if (since) filters.since = since;
+  if (until) filters.until = until;
   const statuses = statusesOf({ status: said("status") ?? "" });
   if (statuses.length > 0) filters.status = statuses.join(",");
   const kind = KINDS.find((one) => one === search.kind);
   if (kind) filters.kind = kind;
   return filters;
+}
+
+function timeOf(word: string | undefined): string | undefined {
+  const time = Date.parse(word ?? "");
+  return Number.isNaN(time) ? undefined : new Date(time).toISOString();
 }
 
 export function statusesOf(filters: RunFilters): RunStatus[] {

@@ -46,6 +46,7 @@ function listed(filters: RunFilters): ReadRows {
       ...(filters.kind ? { kind: filters.kind } : {}),
       ...(filters.agent ? { agent_id: filters.agent } : {}),
       ...(filters.tag ? { tag: filters.tag } : {}),
+      ...timesOf(filters),
       ...(cursor ? { cursor } : {}),
     };
     const page = await call("get", "/runs", { query });
@@ -53,7 +54,30 @@ function listed(filters: RunFilters): ReadRows {
   };
 }
 
-function fromRun(run: RunPage["data"][number]): RunRow {
+/** The times as the server reads them, which leaves out a run of exactly `since`. */
+function timesOf(filters: RunFilters): { since?: string; until?: string } {
+  return {
+    ...(filters.since ? { since: filters.since } : {}),
+    ...(filters.until ? { until: filters.until } : {}),
+  };
+}
+
+/** Whether a run belongs to the list: what the server does for a page, for a run that its feed tells of. */
+export function fitsFilters(filters: RunFilters, row: RunRow): boolean {
+  const statuses = statusesOf(filters);
+  const made = Date.parse(row.createdAt);
+  return (
+    (statuses.length === 0 || statuses.includes(row.status)) &&
+    (filters.kind === undefined || row.kind === filters.kind) &&
+    (filters.agent === undefined || (row.kind === "agent" && row.agent === filters.agent)) &&
+    (filters.tag === undefined || row.tags.includes(filters.tag)) &&
+    (filters.since === undefined || made > Date.parse(filters.since)) &&
+    (filters.until === undefined || made <= Date.parse(filters.until))
+  );
+}
+
+/** A run of the list, or of the feed, as a row. */
+export function fromRun(run: RunPage["data"][number]): RunRow {
   return {
     id: run.run_id,
     kind: run.kind,
@@ -87,6 +111,7 @@ function searched(filters: RunFilters, words: string): ReadRows {
       offset,
       ...(filters.agent ? { interaction: filters.agent } : {}),
       ...(filters.tag ? { tags: [filters.tag] } : {}),
+      ...timesOf(filters),
     };
     const found = await call("get", "/api/v1/agents/search", { query });
     const end = offset + found.hits.length;

@@ -1,40 +1,85 @@
-import { useCallback, useEffect, useMemo, useRef } from "react";
+import { useQueryClient } from "@tanstack/react-query";
+import { useCallback, useEffect, useMemo } from "react";
+import { urlOf } from "@/api/client";
+import { type Frame, follow } from "@/api/sse";
 import { useStore } from "@/api/store";
+import type { Run } from "@/api/types";
 import type { RunFilters } from "./filters";
 import { type FeedState, RunFeed } from "./RunFeed";
-import { rowsFor } from "./rows";
+import { fitsFilters, fromRun, type RunRow, rowsFor } from "./rows";
 
-const POLL_MS = 1_500;
+/** The search knows of a change within about a second of it; the activity need not be told of each. */
+const SETTLED_MS = 1_500;
+
+export const ACTIVITY_KEY = "activity";
 
 export interface LiveRuns extends FeedState {
   grow: () => void;
   refresh: () => void;
-  /** Say which rows are in view. */
-  look: (first: number, last: number) => void;
 }
 
-/** The runs that fit the filters, kept up to date while the page is visible. */
-export function useRunFeed(filters: RunFilters): LiveRuns {
+/** The runs that fit the filters, kept up to date by the feed of the project. */
+export function useRunFeed(project: string | undefined, filters: RunFilters): LiveRuns {
+  const client = useQueryClient();
   const key = JSON.stringify(filters);
-  const feed = useMemo(() => new RunFeed(rowsFor(JSON.parse(key) as RunFilters)), [key]);
-  const view = useRef({ first: 0, last: 0 });
-  const state = useStore(feed.state);
-  const refresh = useCallback(() => void feed.refresh(view.current), [feed]);
+  const feed = useMemo(() => {
+    const wanted = JSON.parse(key) as RunFilters;
+    return new RunFeed(rowsFor(wanted), (row) => fitsFilters(wanted, row));
+  }, [key]);
+  const searching = filters.q !== undefined;
   useEffect(() => {
-    refresh();
-    const look = (): void => {
-      if (document.visibilityState === "visible") refresh();
+    if (project === undefined) return;
+    const stop = new AbortController();
+    const settle = later(() => {
+      if (searching) void feed.reload();
+      void client.invalidateQueries({ queryKey: [ACTIVITY_KEY] });
+    });
+    const onFrames = (frames: Frame[]): void => {
+      // After `Ready` nothing is missed: what the list holds from then on and what is told make the whole.
+      if (frames.some((frame) => frame.event === "Ready" || frame.event === "Missed")) void feed.reload();
+      const moves = frames.map(moveOf).filter((move) => move !== null);
+      // What a run says cannot be told from a frame: the search finds new ones.
+      feed.tell(searching ? moves.filter(([id]) => feed.has(id)) : moves);
+      if (moves.length > 0) settle.soon();
     };
-    const timer = setInterval(look, POLL_MS);
-    document.addEventListener("visibilitychange", look);
+    void follow({
+      url: urlOf("/projects/{ref}/runs/stream", { ref: project }),
+      after: "0",
+      onFrames,
+      isLast: () => false,
+      endless: true,
+      onState: (state, error) => state === "failed" && feed.fail(error),
+      signal: stop.signal,
+    });
     return () => {
-      clearInterval(timer);
-      document.removeEventListener("visibilitychange", look);
+      stop.abort();
+      settle.never();
     };
-  }, [refresh]);
+  }, [client, feed, project, searching]);
+  const refresh = useCallback(() => void feed.reload(), [feed]);
   const grow = useCallback(() => void feed.grow(), [feed]);
-  const look = useCallback((first: number, last: number) => {
-    view.current = { first, last };
-  }, []);
-  return { ...state, grow, refresh, look };
+  return { ...useStore(feed.state), grow, refresh };
+}
+
+function moveOf(frame: Frame): readonly [string, RunRow | null] | null {
+  if (frame.event === "Run") {
+    const row = fromRun(JSON.parse(frame.data) as Run);
+    return [row.id, row];
+  }
+  if (frame.event === "RunDeleted") return [(JSON.parse(frame.data) as { run_id: string }).run_id, null];
+  return null;
+}
+
+/** Do something a while after it was asked for, once for all who ask meanwhile. */
+function later(what: () => void): { soon: () => void; never: () => void } {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  return {
+    soon: () => {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        what();
+      }, SETTLED_MS);
+    },
+    never: () => clearTimeout(timer),
+  };
 }
