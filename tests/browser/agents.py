@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 from ag_ui.core import (
     BaseEvent,
@@ -87,3 +88,9 @@ def talking(ctx: TaskContext) -> None:
     """Says something on both streams."""
     sys.stdout.write("\x1b[32mall is green\x1b[0m\n")
     sys.stderr.write("look out\n")
+
+
+@app.workflow("onboard")
+async def onboard(run: WorkflowContext, name: str, plan: Literal["free", "team"], seats: int = 1) -> str:
+    """Makes room for somebody new."""
+    return f"{name} has {seats} seats of {plan}"

@@ -8,7 +8,7 @@ import { AccountMenu } from "./AccountMenu";
 import { AwayBanner } from "./AwayBanner";
 import { ConnectionDot } from "./ConnectionDot";
 import { HelpDialog } from "./HelpDialog";
-import { useProject } from "./identity";
+import { useMe, useProject } from "./identity";
 import { Mark } from "./Mark";
 import { PAGES } from "./pages";
 
@@ -83,9 +83,10 @@ function Brand() {
 }
 
 function Navigation({ onGo }: { onGo: () => void }) {
+  const scopes = useMe()?.scopes ?? [];
   return (
     <nav aria-label="Pages" className="flex flex-1 flex-col gap-0.5 overflow-y-auto px-2 py-1">
-      {PAGES.map((page) => (
+      {PAGES.filter((page) => page.scope === undefined || scopes.includes(page.scope)).map((page) => (
         <Link
           key={page.path}
           to={`/${page.path}`}

@@ -11,6 +11,8 @@ export interface Page {
   badge?: ComponentType;
   /** Loaded when the page is first opened; its default export is the page. */
   load: () => Promise<{ default: ComponentType }>;
+  /** The scope without which it is not shown. */
+  scope?: "admin";
 }
 
 export const PAGES: readonly Page[] = [
@@ -31,5 +33,5 @@ export const PAGES: readonly Page[] = [
   { path: "workers", label: "Workers", icon: Cpu, load: () => import("@/workers/WorkersPage") },
   { path: "catalog", label: "Catalog", icon: LayoutGrid, load: () => import("@/catalog/CatalogPage") },
   { path: "usage", label: "Usage", icon: Activity, load: () => import("@/usage/UsagePage") },
-  { path: "keys", label: "Keys", icon: KeyRound, load: () => import("@/keys/KeysPage") },
+  { path: "keys", label: "Keys", icon: KeyRound, load: () => import("@/keys/KeysPage"), scope: "admin" },
 ];

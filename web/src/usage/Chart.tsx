@@ -1,0 +1,82 @@
+import { useEffect, useRef } from "react";
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import { useStore } from "@/api/store";
+import { theme } from "@/app/theme";
+
+export interface Line {
+  label: string;
+  /** The name of a colour of the palette, such as `--good`. */
+  colour: string;
+  values: readonly (number | null)[];
+}
+
+export interface ChartProps {
+  label: string;
+  /** Seconds since 1970. */
+  times: readonly number[];
+  lines: readonly Line[];
+  format: (value: number) => string;
+}
+
+const HEIGHT_PX = 170;
+
+/** Lines over time. The same figures stand in a table for who cannot see them. */
+export default function Chart({ label, times, lines, format }: ChartProps) {
+  const place = useRef<HTMLDivElement>(null);
+  const chosen = useStore(theme);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another theme has other colours
+  useEffect(() => {
+    const element = place.current;
+    if (element === null) return;
+    let plot = draw(element, { label, times, lines, format });
+    const watch = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT_PX }));
+    watch.observe(element);
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const redraw = (): void => {
+      plot.destroy();
+      plot = draw(element, { label, times, lines, format });
+    };
+    dark.addEventListener("change", redraw);
+    return () => {
+      watch.disconnect();
+      dark.removeEventListener("change", redraw);
+      plot.destroy();
+    };
+  }, [label, times, lines, format, chosen]);
+  return <div ref={place} role="img" aria-label={label} className="min-h-50 text-xs text-muted" />;
+}
+
+function draw(element: HTMLElement, { times, lines, format }: ChartProps): uPlot {
+  const style = getComputedStyle(element);
+  const colour = (name: string): string => style.getPropertyValue(name).trim();
+  const axis = {
+    stroke: colour("--muted"),
+    grid: { stroke: colour("--line"), width: 1 },
+    ticks: { show: false },
+    font: `11px ${style.fontFamily}`,
+  };
+  const told = (_: uPlot, value: number | null): string => (value === null ? "–" : format(value));
+  return new uPlot(
+    {
+      width: element.clientWidth,
+      height: HEIGHT_PX,
+      cursor: { points: { size: 6 }, drag: { x: false, y: false } },
+      scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
+      axes: [axis, { ...axis, size: 60, values: (_, splits) => splits.map(format) }],
+      series: [
+        {},
+        ...lines.map((line) => ({
+          label: line.label,
+          stroke: colour(line.colour),
+          width: 1.5,
+          spanGaps: true,
+          points: { show: lines.length === 0 },
+          value: told,
+        })),
+      ],
+    },
+    [[...times], ...lines.map((line) => [...line.values])],
+    element,
+  );
+}
