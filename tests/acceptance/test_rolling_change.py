@@ -88,7 +88,7 @@ def test_workers_are_changed_one_after_the_other(place: Site) -> None:
             assert run == "remote" or len(set(seen)) == 1, f"{run} changed its version while a worker of it was alive"
         assert older.stop() == 0
         in_second(place, 2)
-        eventually(lambda: all(versions(place)[kind][-1] == "2" for kind in PINNED), "the new version goes on with them")
+        eventually(lambda: all(versions(place)[kind][-1] == "2" for kind in PINNED), "the new version goes on")
     all_completed(place)
     for run_id in begun:
         assert place.ended(run_id)["status"] == "completed"

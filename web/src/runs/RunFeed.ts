@@ -15,6 +15,9 @@ export interface FeedState {
 
 const EMPTY: FeedState = { rows: [], ready: false, more: false, error: null };
 
+/** Somebody who has scrolled through 100,000 runs would otherwise wait for a thousand pages after each reconnect. */
+const MOST_READ_AGAIN = 1_000;
+
 export class RunFeed {
   readonly state = new Store<FeedState>(EMPTY);
   readonly #read: ReadRows;
@@ -33,13 +36,13 @@ export class RunFeed {
     this.#fits = fits;
   }
 
-  /** Read as many of the newest runs as are known, so that nobody who has scrolled loses the place. */
+  /** Read the newest runs again, as many as are known within reason, so that who has scrolled a little keeps the place. */
   async reload(): Promise<void> {
     const round = ++this.#round;
     const told = new Map<string, RunRow | null>();
     this.#told = told;
     try {
-      const wanted = this.#rows.length;
+      const wanted = Math.min(this.#rows.length, MOST_READ_AGAIN);
       const found: RunRow[] = [];
       let next: string | null = null;
       do {

@@ -71,7 +71,7 @@ function draw(element: HTMLElement, { times, lines, format }: ChartProps): uPlot
           stroke: colour(line.colour),
           width: 1.5,
           spanGaps: true,
-          points: { show: lines.length === 0 },
+          points: { size: 5 },
           value: told,
         })),
       ],

@@ -134,7 +134,6 @@ def _run_standing() -> dict[str, JsonSchema]:
         "priority": integer(),
         "run_after": nullable(text()),
         "deadline": nullable(text()),
-        "held_by": nullable(text(description="The run before it in the line of its conversation.")),
     }
 
 

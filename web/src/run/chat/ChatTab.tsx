@@ -4,6 +4,7 @@ import { call } from "@/api/client";
 import { EmptyState, ErrorState, Skeleton } from "@/design/states";
 import { isLive } from "@/runs/rows";
 import { useLog } from "../events/log";
+import { useAt } from "../useAt";
 import { useRun, useRunId } from "../useRun";
 import { UserMessage } from "./ChatItem";
 import { Composer } from "./Composer";
@@ -15,12 +16,14 @@ import { useChat } from "./useChat";
 export default function ChatTab() {
   const runId = useRunId();
   const { data: run } = useRun(runId);
-  const log = useLog(runId, run?.attempt ?? 0);
+  const log = useLog();
+  const { at } = useAt();
   const chat = useChat(run?.input, log.events);
   const interactive = useInteractive(runId, run?.kind === "agent");
   if (log.state === "failed") return <ErrorState error={log.error} />;
   if (!run || (log.state === "connecting" && log.events.length === 0)) return <Loading />;
-  const live = isLive(run.status) && chat.end === null;
+  // A page that stands at an event shows what was: nothing is answered there.
+  const live = at === undefined && isLive(run.status) && chat.end === null;
   const empty = chat.items.length === 0 && chat.queued.length === 0 && chat.end === null && !live;
   return (
     <div className="flex min-h-0 flex-1 flex-col">

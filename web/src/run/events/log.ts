@@ -27,8 +27,11 @@ const NOTHING: Log = { events: [], state: "connecting", error: null };
 /** The whole log, for what is below the run page. */
 export const LogContext = createContext<Log>(NOTHING);
 
-/** A run's log, followed from its beginning; `attempt` is the run's, since a restart makes an ended log go on. */
-export function useFollowedLog(runId: string, attempt: number): Log {
+/**
+ * A run's log, followed from its beginning; `attempt` is the run's (undefined: not known yet), since a restart makes an
+ * ended log go on.
+ */
+export function useFollowedLog(runId: string, attempt: number | undefined): Log {
   const [log, setLog] = useState(() => new Store<Log>(NOTHING));
   const [followed, setFollowed] = useState(runId);
   if (followed !== runId) {
@@ -37,6 +40,7 @@ export function useFollowedLog(runId: string, attempt: number): Log {
   }
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new attempt is why an ended log is followed again.
   useEffect(() => {
+    if (attempt === undefined) return;
     const abort = new AbortController();
     void follow({
       url: urlOf("/runs/{run_id}/stream", { run_id: runId }, { times: true }),
