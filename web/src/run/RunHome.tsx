@@ -6,5 +6,7 @@ import { useRun, useRunId } from "./useRun";
 export default function RunHome() {
   const runId = useRunId();
   const { data: run } = useRun(runId);
-  return run ? <Navigate to={`/runs/${encodeURIComponent(runId)}/${defaultTab(run.kind)}`} search={true} replace /> : null;
+  return run ? (
+    <Navigate to={`/runs/${encodeURIComponent(runId)}/${defaultTab(run.kind)}`} search={true} replace />
+  ) : null;
 }

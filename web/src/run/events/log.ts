@@ -38,7 +38,6 @@ export function useFollowedLog(runId: string, attempt: number | undefined): Log 
     setFollowed(runId);
     setLog(new Store<Log>(NOTHING));
   }
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new attempt is why an ended log is followed again.
   useEffect(() => {
     if (attempt === undefined) return;
     const abort = new AbortController();
