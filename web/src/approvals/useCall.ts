@@ -28,7 +28,9 @@ async function findCall(
     const after = Math.max(0, end - PAGE);
     const query = { after_event_id: after, limit: PAGE };
     const found = await call("get", "/runs/{run_id}/events", { path: { run_id: runId }, query, signal });
-    const these = found.data.map((one) => logEvent(one.event_id, one.payload)).filter((one) => one.id <= end);
+    const these = found.data
+      .map((one) => logEvent(one.event_id, one.created_at, one.payload))
+      .filter((one) => one.id <= end);
     events = [...these, ...events];
     const told = events.some(
       (one) => one.type === "TOOL_CALL_START" && one.payload.toolCallId === toolCallId,
@@ -41,7 +43,7 @@ async function findCall(
   return item?.kind === "tool" ? item : null;
 }
 
-function logEvent(id: number, given: unknown): LogEvent {
+function logEvent(id: number, at: string, given: unknown): LogEvent {
   const payload = given as Record<string, unknown>;
-  return { id, type: String(payload.type), payload };
+  return { id, type: String(payload.type), at: Date.parse(at), payload };
 }

@@ -29,7 +29,8 @@ function logOf(told: Told[]): LogEvent[] {
   return told.map((payload, index) => ({
     id: index + 1,
     type: payload.type,
-    payload: { timestamp: (index + 1) * 100, ...payload },
+    at: (index + 1) * 100,
+    payload,
   }));
 }
 

@@ -9,9 +9,9 @@ export function membersOf(value: unknown): Record<string, unknown> {
     : {};
 }
 
-/** When an event was written, milliseconds since 1970. */
+/** When an event was written, milliseconds since 1970; null where the server did not say. */
 export function timeOf(event: LogEvent): number | null {
-  return typeof event.payload.timestamp === "number" ? event.payload.timestamp : null;
+  return event.at || null;
 }
 
 /** A text; "" where something else stands. */
