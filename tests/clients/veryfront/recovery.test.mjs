@@ -206,7 +206,8 @@ test("the steps of a flush, one by one", async () => {
   const input = { ...through, ...run, ...cursor, maxEventsPerBatch: 2, maxCursorResyncsPerFlush: 3 };
   const batches = await flushConversationRunEventBatches({ ...input, events: texts(0, 5) });
   assert.deepEqual(batches, { outcome: "flushed", latestEventId: 5, latestExternalEventSequence: 5 });
-  assert.deepEqual(proxy.seen.map(({ body }) => body.events.length), [2, 2, 1]);
+  // The monitor of the test before may still have a look at its own run on the way.
+  assert.deepEqual(proxy.seen.filter(({ body }) => body).map(({ body }) => body.events.length), [2, 2, 1]);
 
   const stale = await flushConversationRunEventBatches({ ...input, events: texts(5, 6) });
   assert.deepEqual(
