@@ -34,7 +34,6 @@ class TemporalServer(AbstractContextManager["TemporalServer"]):
                 [
                     _BINARY, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(self._port),
                     "--db-filename", str(self._folder / "data"), "--log-level", "error",
-                    "--dynamic-config-value", "matching.enableFairness=true",
                 ],
                 stdout=log,
                 stderr=log,
