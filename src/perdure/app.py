@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from datetime import timedelta
 from importlib.metadata import version
 from time import time_ns
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -38,6 +39,7 @@ from perdure.execution.task_site import TaskSite
 from perdure.http.application import create_app
 from perdure.http.context import HttpSettings
 from perdure.http.dashboard.sign_in import OneTimeSignIn
+from perdure.lazy import Lazy
 from perdure.ledger.appender import Appender
 from perdure.ledger.hub import Hub
 from perdure.ledger.notify import CHANNELS, LOG_CHANNEL, Notifier, Router, run_item, run_of
@@ -53,10 +55,15 @@ from perdure.settings import Settings, environment, whole_environment
 from perdure.store.database import Database
 from perdure.store.embedded import EmbeddedPostgres, start_embedded
 from perdure.store.embedded_user import EmbeddedPostgresError
-from perdure.store.migrate import newest_revision, upgrade
 from perdure.store.notifications import Listener
+from perdure.store.schema import is_newest, newest_revision
 from perdure.telemetry import LogLine, Metrics, Tracing, get_logger
 from perdure.telemetry.tracing import configure_tracing
+
+if TYPE_CHECKING:
+    from perdure.store import migrate
+else:
+    migrate = Lazy("perdure.store.migrate")
 
 LEASE_SECONDS = 30.0
 DEV_LEASE_SECONDS = 10.0
@@ -74,6 +81,12 @@ APPEND_LANES = 2
 def wall_clock() -> int:
     """The time now, integer milliseconds since 1970."""
     return time_ns() // 1_000_000
+
+
+async def _migrate(dsn: str) -> None:
+    if not await is_newest(dsn):
+        await migrate.upgrade(dsn)
+    get_logger().info(LogLine.DATABASE_MIGRATED, revision=newest_revision())
 
 
 @asynccontextmanager
@@ -149,8 +162,7 @@ async def run(
         stack.enter_context(_told_to_stop(stopping))
         dsn = await _database_url(settings, stack)
         if dev or settings.database_url is None:
-            await upgrade(dsn)
-            get_logger().info(LogLine.DATABASE_MIGRATED, revision=newest_revision())
+            await _migrate(dsn)
         tracing = _tracing(stack)
         core = await stack.enter_async_context(
             open_core(

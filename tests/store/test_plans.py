@@ -127,7 +127,10 @@ HOT = [
     Hot("run_queue", "claim_runs", claimed(*FIFTY), frozenset({"run_queue_fair"}), 1000),
     Hot("run_queue", "claim_runs", claimed("agent:shared"), frozenset({"run_queue_fair"}), 3000),
     Hot("run_queue", "claim_runs", claimed("agent:none"), frozenset({"run_queue_fair"}), 40),
-    Hot("placements", "take_unplaced", [UNTIL, NOW, UNTIL, LATELY], frozenset({"run_queue_unplaced", "run_queue_told"}), 3500),
+    Hot(
+        "placements", "take_unplaced", [UNTIL, NOW, UNTIL, LATELY],
+        frozenset({"run_queue_unplaced", "run_queue_told"}), 3500,
+    ),
     Hot("placements", "forget_placed", [NOW], frozenset({"run_queue_placed"}), 20),
     Hot(
         "run_queue", "claim_external_run",

@@ -47,3 +47,7 @@ def test_what_is_loaded_late_is_there() -> None:
     names = {name for source in sources for name in re.findall(r'Lazy\("([\w.]+)"\)', source.read_text())}
     assert "perdure.cli.process_start" in names
     assert [name for name in sorted(names) if find_spec(name) is None] == []
+
+
+def test_a_server_loads_neither_what_migrates_nor_a_provider_of_models_before_it_needs_them() -> None:
+    assert loaded_by("import perdure.app").isdisjoint({"alembic", "openai", "sqlalchemy", "temporalio"})

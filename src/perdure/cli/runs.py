@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perdure.cli.lazy import Lazy
 from perdure.cli.options import Follow, Json, Project, RunId, Wait
 from perdure.domain.run import Kind, Status
 from perdure.domain.scheduling import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from perdure.lazy import Lazy
 
 if TYPE_CHECKING:
     from perdure.cli import run_reading, run_starting, run_tree

@@ -156,9 +156,8 @@ class Orders:
 
     async def _order(self, client: Client, run: Placement) -> None:
         """Start the run's workflow; one that is open learns by the signal that there is more to do."""
-        order = Order(
-            str(run.key.project_id), run.key.run_id, run.route, run.revision, int(self._heartbeat.total_seconds() * 1000),
-        )  # fmt: skip
+        heartbeat_ms = int(self._heartbeat.total_seconds() * 1000)
+        order = Order(str(run.key.project_id), run.key.run_id, run.route, run.revision, heartbeat_ms)
         await client.start_workflow(
             RUN,
             order,
