@@ -49,5 +49,12 @@ def test_what_is_loaded_late_is_there() -> None:
     assert [name for name in sorted(names) if find_spec(name) is None] == []
 
 
-def test_a_server_loads_neither_what_migrates_nor_a_provider_of_models_before_it_needs_them() -> None:
-    assert loaded_by("import perdure.app").isdisjoint({"alembic", "openai", "sqlalchemy", "temporalio"})
+def test_a_server_that_executes_nothing_loads_no_agents() -> None:
+    loaded = loaded_by("import perdure.cli.process_start, perdure.serving")
+    assert loaded.isdisjoint({"alembic", "openai", "pydantic_ai", "sqlalchemy", "temporalio"})
+
+
+def test_a_worker_loads_no_web_server_and_no_provider_of_models() -> None:
+    loaded = loaded_by("import perdure.cli.process_start, perdure.working")
+    assert "pydantic_ai" in loaded
+    assert loaded.isdisjoint({"alembic", "fastapi", "openai", "sqlalchemy", "temporalio", "uvicorn"})
