@@ -27,7 +27,9 @@ _LONGEST_ATTEMPT: Final = timedelta(days=3650)
 """Temporal wants a limit; how long a run may take is said by its own deadline."""
 _RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
 _FIRST_PAUSE_SECONDS: Final = 0.25
-_LONGEST_PAUSE_SECONDS: Final = 10.0
+_LONGEST_PAUSE_SECONDS: Final = 2.0
+"""What is tried over and over is little: the engine is told of few runs. One that is left to workers of its version meets
+one soon."""
 
 
 @dataclass(frozen=True)
