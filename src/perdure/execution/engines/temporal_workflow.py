@@ -28,8 +28,8 @@ _LONGEST_ATTEMPT: Final = timedelta(days=3650)
 _RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
 _FIRST_PAUSE_SECONDS: Final = 0.25
 _LONGEST_PAUSE_SECONDS: Final = 2.0
-"""What is tried over and over is little: the engine is told of few runs. One that is left to workers of its version meets
-one soon."""
+"""Few runs are tried over and over, as Temporal is told of few. One that is left to workers of its version soon finds
+one of them."""
 
 
 @dataclass(frozen=True)
