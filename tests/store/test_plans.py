@@ -91,7 +91,7 @@ def claimed(*routes: str) -> list[object]:
 TRANSITION: list[object] = [
     PROJECT, "run-000001", 0, "completed", "engine", 1, 1, False, None, START_MS, 1, 0, None,
     [0], [None], [1], [True], ["A"], ['[{"type":"A"}]'], False, NOW, None, None, None, None,
-    "remove", "agent:a", NOW, None, False, 0,
+    "remove", "agent:a", NOW, None, False, 0, None, None, None,
 ]  # fmt: skip
 
 LATE = NOW - timedelta(hours=20)
