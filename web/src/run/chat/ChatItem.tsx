@@ -93,7 +93,7 @@ function Words({ item }: { item: TextItem }) {
     <div data-role="assistant" className="group relative text-base">
       <Markdown text={text} open={item.open} />
       {item.open || item.text === "" ? null : (
-        <div className="mt-0.5 -ml-1.5 opacity-0 transition-opacity group-focus-within:opacity-100 group-hover:opacity-100">
+        <div className="absolute top-0 right-0 rounded bg-canvas opacity-0 transition-opacity group-focus-within:opacity-100 group-hover:opacity-100 lg:-right-8">
           <CopyButton text={item.text} label="Copy the message" />
         </div>
       )}
