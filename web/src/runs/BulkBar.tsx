@@ -1,9 +1,10 @@
 import { useState } from "react";
 import { call } from "@/api/client";
+import { isLive } from "@/api/runs";
 import { Button } from "@/design/Button";
 import { Dialog } from "@/design/Dialog";
 import { toast, toastError } from "@/design/Toast";
-import { isLive, type RunRow } from "./rows";
+import type { RunRow } from "./rows";
 
 const AT_ONCE = 6;
 /** So many are listed before they are cancelled. */

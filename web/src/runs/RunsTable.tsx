@@ -2,11 +2,11 @@ import { useNavigate } from "@tanstack/react-router";
 import { useTable } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef } from "react";
+import { isLive } from "@/api/runs";
 import { cx } from "@/design/cx";
 import { useListKeys } from "@/hooks/useListKeys";
 import { useNow } from "@/hooks/useNow";
 import { COLUMNS, Created, DurationBar, features, type Shown, tookOf } from "./columns";
-import { isLive } from "./rows";
 import type { LiveRuns } from "./useRunFeed";
 
 const ROW_PX = 40;

@@ -1,10 +1,11 @@
 import { Link } from "@tanstack/react-router";
 import { createColumnHelper, tableFeatures } from "@tanstack/react-table";
+import { isLive } from "@/api/runs";
 import { Badge } from "@/design/Badge";
 import { ago, duration, moment } from "@/design/format";
 import { StatusChip } from "@/design/StatusChip";
 import type { RunFilters } from "./filters";
-import { isLive, type RunRow } from "./rows";
+import type { RunRow } from "./rows";
 
 export const features = tableFeatures({});
 

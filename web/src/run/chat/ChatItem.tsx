@@ -1,13 +1,13 @@
 import { Link } from "@tanstack/react-router";
 import { memo, useDeferredValue } from "react";
-import { InputForm } from "@/approvals/InputForm";
+import { InputForm } from "@/answers/InputForm";
 import { CopyButton } from "@/design/CodeBlock";
 import { cx } from "@/design/cx";
 import { Fold } from "@/design/Fold";
 import { duration } from "@/design/format";
 import { JsonView } from "@/design/JsonView";
 import { Markdown } from "@/design/Markdown";
-import type { InputItem, Item, NoticeItem, ReasoningItem, TextItem, UserItem } from "./items";
+import type { InputItem, Item, NoticeItem, ReasoningItem, TextItem, UserItem } from "@/log/chat/items";
 import { ToolCall } from "./ToolCall";
 
 export interface ChatItemProps {

@@ -2,7 +2,7 @@ import { CircleCheck, CircleSlash, CircleX } from "lucide-react";
 import type { Run } from "@/api/types";
 import { cx } from "@/design/cx";
 import { count, moment } from "@/design/format";
-import type { Chat, Usage } from "./items";
+import type { Chat, Usage } from "@/log/chat/items";
 
 /** What stands at the end of a chat: how the run ended, or what it is at. */
 export function Tail({ run, chat }: { run: Run; chat: Chat }) {

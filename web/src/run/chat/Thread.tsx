@@ -1,8 +1,8 @@
 import { ArrowDown } from "lucide-react";
 import { type ReactNode, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Button } from "@/design/Button";
+import { type Item, keyOf } from "@/log/chat/items";
 import { ChatItem } from "./ChatItem";
-import { type Item, keyOf } from "./items";
 
 const AT_END_PX = 48;
 /** Items that are drawn at first, and with each press of the button above them. */

@@ -4,16 +4,8 @@ import { createContext, useContext, useEffect, useMemo, useState } from "react";
 import { urlOf } from "@/api/client";
 import { type Frame, follow, type StreamState } from "@/api/sse";
 import { Store, useStore } from "@/api/store";
+import type { LogEvent } from "@/log/event";
 import { useAt } from "../useAt";
-
-export interface LogEvent {
-  id: number;
-  type: string;
-  /** When it was written, milliseconds since 1970. */
-  at: number;
-  /** The event as the server sent it. */
-  payload: Record<string, unknown>;
-}
 
 export interface Log {
   events: readonly LogEvent[];
@@ -81,17 +73,6 @@ export function countUntil(events: readonly LogEvent[], id: number): number {
     else high = middle;
   }
   return low;
-}
-
-/** The name and value of a CUSTOM event; the value is an object for all that the server writes. */
-export function customOf(event: LogEvent): { name: string; value: Record<string, unknown> } | undefined {
-  const { name, value } = event.payload;
-  if (event.type !== "CUSTOM" || typeof name !== "string") return undefined;
-  return { name, value: isObject(value) ? value : {} };
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return value !== null && typeof value === "object" && !Array.isArray(value);
 }
 
 function eventOf(frame: Frame): LogEvent {

@@ -1,6 +1,7 @@
 // What a run says of its state (STATE_SNAPSHOT, STATE_DELTA), event by event.
+
 import { immutableJSONPatch, type JSONPatchOperation } from "immutable-json-patch";
-import { isObject, type LogEvent } from "../events/log";
+import { isObject, type LogEvent } from "@/log/event";
 
 export interface Moment {
   /** The event that made this state. */
