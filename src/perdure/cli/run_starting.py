@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import typer
 
@@ -16,16 +15,8 @@ from perdure.cli.inputs import object_of, read_text, read_time
 from perdure.cli.output import fail, note, write_json, write_json_line, write_line
 from perdure.cli.remote import ask
 from perdure.client import Client, CreatedRun
+from perdure.client.scheduling import Scheduling
 from perdure.domain.run import Kind
-
-
-class Scheduling(TypedDict):
-    """When the run may begin and must have ended, and what goes before it."""
-
-    priority: int | None
-    run_after: datetime | None
-    deadline: datetime | None
-
 
 Start = Callable[[Client], Awaitable[CreatedRun]]
 
