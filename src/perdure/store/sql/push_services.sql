@@ -110,8 +110,9 @@ WITH limits AS MATERIALIZED (
                AND ($10 OR NOT (SELECT apply FROM limits))
                AND NOT EXISTS (SELECT FROM full_route WHERE route = q.route)
                AND NOT EXISTS (SELECT FROM full_project WHERE id = q.project_id)
-               AND EXISTS (SELECT FROM runs r WHERE r.project_id = q.project_id AND r.run_id = q.run_id AND r.kind = 'agent'
-                                                AND ($4::text IS NULL OR r.agent_id = $4))
+               -- As a value, not as a filter: then a run is looked up by its key, never among all of its agent.
+               AND (SELECT r.kind = 'agent' AND ($4::text IS NULL OR r.agent_id = $4)
+                    FROM runs r WHERE r.project_id = q.project_id AND r.run_id = q.run_id)
                AND NOT EXISTS (SELECT FROM push_runs p JOIN push_services o ON o.id = p.service_id
                                WHERE p.project_id = q.project_id AND p.run_id = q.run_id AND o.id <> $1
                                  AND o.status = 'active' AND o.last_heartbeat_at >= $7)
