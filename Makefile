@@ -1,7 +1,7 @@
 # `make help` lists the targets. Needs Python 3.11+ and make; brings its own uv when there is none.
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev web web-check test check format-check lint contracts types fmt bench lock build clean chromium
+.PHONY: help install dev web web-check pictures test check format-check lint contracts types fmt bench lock build clean chromium
 
 # Which Python the environment is made of, in uv's words: a version, a range or a path.
 PYTHON ?= >=3.11
@@ -52,6 +52,9 @@ web: install  ## Build the dashboard into the package, where something of it has
 
 web-check: web  ## Format, rules and types of the dashboard
 	cd web && $(WITH_NODE) npm run --silent check
+
+pictures: install web chromium  ## Take the pictures of the dashboard in docs/img
+	$(BIN)/pytest -q tests/browser/pictures.py
 
 test: install web chromium  ## Install what is needed and run the tests
 	$(BIN)/pytest -n 2 --dist worksteal --inline-snapshot=disable $(PYTEST_ARGS)

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ag_ui.core import (
     BaseEvent,
@@ -81,6 +81,12 @@ async def parent(ctx: WorkflowContext) -> None:
 async def leaf(ctx: WorkflowContext) -> None:
     """Says one line."""
     await ctx.log("here")
+
+
+@app.workflow("listening")
+async def listening(ctx: WorkflowContext) -> Any:
+    """Returns what comes with the signal `go`."""
+    return await ctx.wait_for_signal("go")
 
 
 @app.task("talking", inherit=["PERDURE_TEST_FOLDER"])

@@ -15,6 +15,11 @@ from tests.browser.conftest import WAIT_MS, Dashboard
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 expect.set_options(timeout=WAIT_MS)
 
+WIDER = """() => [document.documentElement, ...document.querySelectorAll("body *")]
+    .filter((one) => one.scrollWidth > one.clientWidth && one.clientWidth > 0)
+    .filter((one) => one === document.documentElement || ["auto", "scroll"].includes(getComputedStyle(one).overflowX))
+    .map((one) => one.ariaLabel ?? one.className)"""
+"""The names of everything that can be scrolled sideways."""
 RUN_URL = re.compile(r"/ui/runs/([0-9a-f]{24})(/|$)")
 
 
@@ -115,6 +120,18 @@ def test_a_schedule_is_made_triggered_paused_and_deleted(dashboard: Dashboard) -
     page.get_by_role("menuitem", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(row).to_have_count(0)
+    assert dashboard.complaints == []
+
+
+def test_the_schedules_fit_on_a_phone(dashboard: Dashboard) -> None:
+    page, name = dashboard.page, f"narrow-{uuid4().hex[:6]}"
+    page.set_viewport_size({"width": 390, "height": 844})
+    body = {"name": name, "cron": "0 0 1 1 *", "target": {"kind": "workflow", "id": "onboard"}}
+    with dashboard.place.client() as client:
+        client.post(f"/projects/{PROJECT}/schedules", json=body).raise_for_status()
+    dashboard.open("schedules")
+    expect(page.get_by_role("row", name=name)).to_be_visible()
+    assert page.evaluate(WIDER) == ["Schedules"], "the table scrolls, the page does not"
     assert dashboard.complaints == []
 
 

@@ -19,6 +19,16 @@ from tests.browser.conftest import WAIT_MS, Dashboard
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 expect.set_options(timeout=WAIT_MS)
 
+DROP = """() => {
+    const dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    const bytes = Uint8Array.from(atob(dot), (letter) => letter.charCodeAt(0));
+    const dropped = new DataTransfer();
+    dropped.items.add(new File(['{"sheep": 3, "awake": false}'], "facts.json", {type: "application/json"}));
+    dropped.items.add(new File([bytes], "dot.png", {type: "image/png"}));
+    return dropped;
+}"""
+"""What somebody drags over the page: a JSON text, and a picture of one pixel."""
+
 
 def new_id(what: str) -> str:
     return f"{what}-{uuid4().hex[:8]}"
@@ -160,4 +170,90 @@ def test_a_run_is_cancelled_forked_and_started_again_by_its_command(dashboard: D
     dashboard.place.let(fork)
     assert dashboard.place.ended(fork)["status"] == "completed"
     assert again(dashboard, command)["agent_id"] == "gated"
+    assert dashboard.complaints == []
+
+
+def test_a_run_takes_a_signal_and_starts_again_from_its_beginning(dashboard: Dashboard) -> None:
+    page, run_id = dashboard.page, new_id("listens")
+    header = page.locator("main header").first
+    started(dashboard, "workflow", "workflow:listening", run_id)
+    dashboard.open(f"runs/{run_id}")
+    expect(header).to_contain_text("Waiting")
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Send a signal").click()
+    page.get_by_label("Name").fill("go")
+    page.get_by_label("Value").fill("{sheep: 3}")
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_text("The value must be JSON")).to_be_visible()
+    page.get_by_label("Value").fill('{"sheep": 3}')
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(header).to_contain_text("Completed")
+    assert dashboard.place.run(run_id)["output"] == {"sheep": 3}
+    header.get_by_role("button", name="Restart").click()
+    expect(header).to_contain_text("Waiting")
+    header.get_by_role("button", name="Cancel").click()
+    expect(header).to_contain_text("Cancelled")
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Restart from the beginning").click()
+    expect(header).to_contain_text("Waiting")
+    assert dashboard.complaints == []
+
+
+def test_keys_move_through_the_events(dashboard: Dashboard) -> None:
+    page, run_id = dashboard.page, new_id("keys")
+    dashboard.place.create("counting", run_id)
+    dashboard.open(f"runs/{run_id}/events")
+    told(dashboard, run_id)
+    second, third = [one["event_id"] for one in dashboard.place.events(run_id)[1:3]]
+    page.keyboard.press("/")
+    expect(page.get_by_label("Jump to event id")).to_be_focused()
+    page.keyboard.type(str(third))
+    page.keyboard.press("Enter")
+    expect(page.get_by_label(f"Event {third}", exact=True)).to_be_visible()
+    page.get_by_label("Jump to event id").blur()
+    page.keyboard.press("k")
+    page.keyboard.press("o")
+    expect(page.get_by_label(f"Event {second}", exact=True)).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert dashboard.complaints == []
+
+
+def test_dropped_files_are_kept_and_shown_for_what_they_are(dashboard: Dashboard) -> None:
+    page, run_id = dashboard.page, new_id("drop")
+    dashboard.place.create("counting", run_id)
+    dashboard.open(f"runs/{run_id}/artifacts")
+    told(dashboard, run_id)
+    dropped = page.evaluate_handle(DROP)
+    page.get_by_role("region", name="Artifacts").dispatch_event("drop", {"dataTransfer": dropped})
+    expect(page.locator("[data-artifact]")).to_have_count(2)
+    expect(page.get_by_role("progressbar")).to_have_count(0)
+    page.locator('[data-artifact="files/facts.json"]').click()
+    expect(page.get_by_role("region", name="files/facts.json")).to_contain_text(re.compile(r"sheep: 3.*awake: false"))
+    page.locator('[data-artifact="files/dot.png"]').click()
+    expect(page.get_by_role("img", name="files/dot.png")).to_have_js_property("naturalWidth", 1)
+    assert dashboard.complaints == []
+
+
+def test_axe_finds_nothing_serious_in_a_runs_past_in_the_dark(dashboard: Dashboard) -> None:
+    page, run_id = dashboard.page, new_id("dark")
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    dashboard.place.create("counting", run_id)
+    dashboard.open(f"runs/{run_id}/state")
+    told(dashboard, run_id)
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("button", name="Go live")).to_be_visible()
+    for tab, shown in (
+        ("State", page.get_by_label("Changes")),
+        ("JSON", page.get_by_text('"running"')),
+        ("Timeline", page.locator("[data-span]").first),
+        ("Events", page.locator("[data-event]").first),
+        ("Artifacts", page.get_by_role("heading", name="No artifacts")),
+        ("Logs", page.get_by_role("heading", name="No logs")),
+    ):
+        page.get_by_role("navigation", name="Views of the run").get_by_role("link", name=tab).click()
+        expect(shown).to_be_visible()
+        assert dashboard.violations() == [], tab
     assert dashboard.complaints == []

@@ -59,6 +59,23 @@ def test_the_selected_runs_are_cancelled_together(dashboard: Dashboard) -> None:
     assert dashboard.complaints == []
 
 
+def test_keys_move_through_the_runs_and_open_one(dashboard: Dashboard) -> None:
+    page, names = dashboard.page, [f"keys-{uuid4().hex[:8]}" for _ in range(2)]
+    for name in names:
+        dashboard.place.create("gated", name)
+        expect(page.locator(f"[data-run={name}]")).to_be_visible()
+    page.keyboard.press("/")
+    expect(page.get_by_label("Search runs of agents")).to_be_focused()
+    page.keyboard.press("Tab")
+    for key in "jx":
+        page.keyboard.press(key)
+    expect(page.get_by_label(f"Select {names[1]}")).to_be_checked()
+    for key in "jkjo":
+        page.keyboard.press(key)
+    expect(page.get_by_role("heading", name=names[0])).to_be_visible()
+    assert dashboard.complaints == []
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_serious(dashboard: Dashboard, theme: str) -> None:
     run_id = f"axe-{uuid4().hex[:8]}"

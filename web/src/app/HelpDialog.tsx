@@ -2,11 +2,14 @@ import { Dialog } from "@/design/Dialog";
 import { KeyHint } from "@/design/KeyHint";
 
 const KEYS = [
-  ["/", "Search"],
+  ["/", "Search, or jump to an event"],
   ["j", "Next row"],
   ["k", "Row before"],
   ["o", "Open the row"],
   ["x", "Select the row"],
+  ["←", "Event before (on a run)"],
+  ["→", "Next event (on a run)"],
+  ["l", "Back to live (on a run)"],
   ["a", "Approve (on Approvals)"],
   ["r", "Reject (on Approvals)"],
   ["?", "This help"],

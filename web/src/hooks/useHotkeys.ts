@@ -3,7 +3,8 @@ import { useEffect, useRef } from "react";
 /** From a key (`KeyboardEvent.key`) to what it does. */
 export type Hotkeys = Record<string, (event: KeyboardEvent) => void>;
 
-const TYPING = "input, textarea, select, [contenteditable=true], [role=menu], [role=dialog]";
+const TYPING =
+  "input:not([type=checkbox]), textarea, select, [contenteditable=true], [role=menu], [role=dialog]";
 
 /** Keys that work wherever the focus is, but not while somebody types, and not with Ctrl, Alt or Meta. */
 export function useHotkeys(keys: Hotkeys): void {
