@@ -51,7 +51,7 @@ SCHEDULES = (
 TRIGGERED = ("daily-report", "sync-stock")
 OPENED = {
     "events": ("[data-event]:has-text('TOOL_CALL_ARGS')",),
-    "timeline": ("[data-span=step]:has-text('charge_card')",),
+    "timeline": ("[data-span=tool]:has-text('lookup_order')",),
     "artifacts": ("[data-artifact='out/sales-by-country.csv']",),
     "catalog": ("button[aria-label='Start fulfil-order']",),
 }
@@ -171,7 +171,8 @@ def present(shop: Shop) -> dict[str, str]:
     shop.say(chat, said.MONEY_BACK)
     shop.says(chat, '"refund"')
     shop.waits(chat)
-    return {"chat": chat, "report": report, "order": done}
+    turn = next(str(one["event_id"]) for one in shop.place.events(chat) if "perdure.run.waiting" in str(one["payload"]))
+    return {"chat": chat, "turn": turn, "report": report}
 
 
 async def settle(dsn: str, runs: list[str], chance: random.Random) -> None:
@@ -248,7 +249,7 @@ def test_take_pictures(shop: Open, browser: Browser, theme: str) -> None:
     for name, path in (
         ("runs", "runs"),
         *((tab, f"runs/{runs['chat']}/{tab}") for tab in ("chat", "events", "state", "json")),
-        ("timeline", f"runs/{runs['order']}/timeline"),
+        ("timeline", f"runs/{runs['chat']}/timeline?at={runs['turn']}"),
         ("logs", f"runs/{runs['report']}/logs"),
         ("artifacts", f"runs/{runs['report']}/artifacts"),
         *((one, one) for one in ("approvals", "workers", "schedules", "usage", "keys", "catalog")),

@@ -6,7 +6,7 @@ const MOST = 20_000;
 /** JSON as a tree, anything else as it is. Text that is not whole yet is shown as far as it has come. */
 export function JsonText({ text }: { text: string }) {
   const value = parsed(text);
-  if (value !== undefined && typeof value === "object") return <JsonView value={value} open={2} />;
+  if (value !== undefined && typeof value === "object") return <JsonView value={value} open={2} bare />;
   const words = typeof value === "string" ? value : text;
   return <CodeBlock code={words.length > MOST ? `${words.slice(0, MOST)}…` : words} label="Text" wrap />;
 }

@@ -7,23 +7,26 @@ export interface JsonViewProps {
   /** How many levels are open at first. */
   open?: number;
   name?: string;
+  /** Its members only, without a line for the whole. */
+  bare?: boolean;
 }
 
 const MOST = 200;
 
 /** JSON as a tree. Long lists show their beginning until more is asked for. */
-export function JsonView({ value, open = 2, name }: JsonViewProps) {
+export function JsonView({ value, open = 2, name, bare = false }: JsonViewProps) {
   if (value === null || typeof value !== "object") return <Leaf name={name} value={value} />;
+  if (bare && Object.keys(value).length > 0)
+    return <Members value={value} open={open - 1} className="-ml-4" />;
   return <Branch value={value} open={open} name={name} />;
 }
 
 function Branch({ value, open, name }: { value: object; open: number; name?: string | undefined }) {
   const [shown, setShown] = useState(open > 0);
-  const [most, setMost] = useState(MOST);
   const list = Array.isArray(value);
-  const entries = Object.entries(value);
-  const size = list ? `[${entries.length}]` : `{${entries.length}}`;
-  if (entries.length === 0) return <Leaf name={name} value={list ? "[]" : "{}"} plain />;
+  const count = Object.keys(value).length;
+  const size = list ? `[${count}]` : `{${count}}`;
+  if (count === 0) return <Leaf name={name} value={list ? "[]" : "{}"} plain />;
   return (
     <div className="font-mono text-xs/5">
       <button
@@ -39,17 +42,23 @@ function Branch({ value, open, name }: { value: object; open: number; name?: str
         {name === undefined ? null : <span className="text-accent-ink">{name}</span>}
         <span className="text-faint">{size}</span>
       </button>
-      {shown ? (
-        <div className="ml-1.5 border-l border-line pl-3">
-          {entries.slice(0, most).map(([key, child]) => (
-            <JsonView key={key} name={key} value={child} open={open - 1} />
-          ))}
-          {entries.length > most ? (
-            <button type="button" className="text-accent-ink underline" onClick={() => setMost(most + MOST)}>
-              {entries.length - most} more
-            </button>
-          ) : null}
-        </div>
+      {shown ? <Members value={value} open={open - 1} className="ml-1.5 border-l border-line pl-3" /> : null}
+    </div>
+  );
+}
+
+function Members({ value, open, className }: { value: object; open: number; className: string }) {
+  const [most, setMost] = useState(MOST);
+  const entries = Object.entries(value);
+  return (
+    <div className={cx("font-mono text-xs/5", className)}>
+      {entries.slice(0, most).map(([key, child]) => (
+        <JsonView key={key} name={key} value={child} open={open} />
+      ))}
+      {entries.length > most ? (
+        <button type="button" className="ml-4 text-accent-ink underline" onClick={() => setMost(most + MOST)}>
+          {entries.length - most} more
+        </button>
       ) : null}
     </div>
   );
