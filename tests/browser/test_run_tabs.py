@@ -82,6 +82,7 @@ def test_the_page_goes_back_to_any_event_and_returns(dashboard: Dashboard) -> No
     expect(page.get_by_text('"running"')).to_be_visible()
     page.reload()
     expect(page.get_by_text('"running"')).to_be_visible()
+    expect(page.get_by_role("link", name="JSON")).to_have_attribute("aria-current", "page")
     page.get_by_role("button", name="Go live").click()
     expect(page.get_by_text('"completed"')).to_be_visible()
     expect(page).not_to_have_url(re.compile("at="))

@@ -25,6 +25,7 @@ export function Tabs({ tabs, label, keepSearch = false }: TabsProps) {
           {...(keepSearch ? { search: true } : {})}
           className="-mb-px flex h-10 items-center border-b-2 border-transparent text-sm font-medium whitespace-nowrap text-muted hover:text-ink"
           activeProps={{ className: "border-ink! text-ink!", "aria-current": "page" }}
+          activeOptions={{ includeSearch: false }}
         >
           {tab.label}
         </Link>

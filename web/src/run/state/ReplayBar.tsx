@@ -1,4 +1,5 @@
 import { ChevronLeft, ChevronRight, Radio } from "lucide-react";
+import type { CSSProperties } from "react";
 import { Button } from "@/design/Button";
 import { count, timeOfDay } from "@/design/format";
 import { useHotkeys } from "@/hooks/useHotkeys";
@@ -53,7 +54,8 @@ export function ReplayBar() {
         value={Math.max(0, place)}
         disabled={events.length === 0}
         onChange={(change) => step(Number(change.target.value))}
-        className="min-w-16 flex-1 accent-accent"
+        className="slider min-w-16 flex-1"
+        style={{ "--share": `${last > 0 ? (100 * Math.max(0, place)) / last : 100}%` } as CSSProperties}
       />
       <span className="hidden w-72 truncate font-mono text-muted sm:block" data-testid="place">
         {event ? `${count(event.id)} ${event.type} ${timeOfDay(event.at)}` : "No events"}

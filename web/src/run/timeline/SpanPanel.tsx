@@ -82,7 +82,7 @@ function Value({ name, value }: { name: string; value: unknown }) {
       {typeof value === "string" ? (
         <CodeBlock code={value} label={name} wrap />
       ) : (
-        <JsonView value={value} open={3} />
+        <JsonView value={value} open={3} bare />
       )}
     </section>
   );
