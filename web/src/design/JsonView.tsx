@@ -16,8 +16,11 @@ const MOST = 200;
 /** JSON as a tree. Long lists show their beginning until more is asked for. */
 export function JsonView({ value, open = 2, name, bare = false }: JsonViewProps) {
   if (value === null || typeof value !== "object") return <Leaf name={name} value={value} />;
-  if (bare && Object.keys(value).length > 0)
-    return <Members value={value} open={open - 1} className="-ml-4" />;
+  if (bare && Object.keys(value).length > 0) {
+    // Where a member can be folded, its arrow needs the room before the names.
+    const folds = Object.values(value).some((child) => child !== null && typeof child === "object");
+    return <Members value={value} open={open - 1} className={folds ? "" : "-ml-4"} />;
+  }
   return <Branch value={value} open={open} name={name} />;
 }
 
