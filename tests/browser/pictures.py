@@ -256,6 +256,8 @@ def test_take_pictures(shop: Open, browser: Browser, theme: str) -> None:
     ):
         page.goto(f"{place.url}/ui/{path}")
         for click in OPENED.get(name, ()):
+            # While a log comes in, rows move away below the pointer.
+            page.wait_for_timeout(REST_MS)
             page.locator(click).last.click()
         shoot(page, name, theme)
     context.close()
