@@ -18,7 +18,7 @@ from bench.options import Options, RowName, parse
 from bench.processes import BenchError, allow_open_files
 from bench.profiling import profiler
 from bench.report import Row, markdown, table
-from bench.rows import append, dispatch, followers, listing, replay, runs, sleepers, steps, takeover, tokens
+from bench.rows import append, dispatch, followers, listing, opening, replay, runs, sleepers, steps, takeover, tokens
 from bench.rows.base import Measured
 from bench.server import AGENTS, Place, fresh_place, serving
 from perdure.store.embedded_user import EmbeddedPostgresError
@@ -95,6 +95,8 @@ def _steps(measured: Measured, wanted: frozenset[RowName]) -> Iterator[Callable[
         yield lambda: followers.measure(measured)
     if RowName.REPLAY in wanted:
         yield lambda: replay.measure(measured)
+    if RowName.OPEN_RUN in wanted:
+        yield lambda: opening.measure(measured)
     if RowName.LIST in wanted:
         yield lambda: listing.measure(measured)
     if RowName.STEPS in wanted:

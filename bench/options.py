@@ -22,6 +22,7 @@ class RowName(StrEnum):
     TOKENS = "tokens"
     FOLLOWERS = "followers"
     REPLAY = "replay"
+    OPEN_RUN = "open-run"
     LIST = "list"
     STEPS = "steps"
     SLEEPERS = "sleepers"
@@ -46,6 +47,8 @@ class Sizes:
     fan_outs: int = field(default=20, metadata={"help": "events of one round of row `followers`"})
     replay_events: int = field(default=10_000, metadata={"help": "events of the run that row `replay` reads"})
     replays: int = field(default=10, metadata={"help": "readings in one round of row `replay`"})
+    open_events: int = field(default=10_000, metadata={"help": "events of the run that row `open-run` opens"})
+    opens: int = field(default=5, metadata={"help": "openings of each tab in one round of row `open-run`"})
     takeovers: int = field(default=3, metadata={"help": "workers that row `takeover` kills"})
     lease_seconds: int = field(default=5, metadata={"help": "lease of the workers that row `takeover` kills"})
     list_runs: int = field(default=0, metadata={"help": "runs that are there in row `list`; 0 leaves the row out"})
@@ -67,6 +70,8 @@ QUICK = Sizes(
     fan_outs=5,
     replay_events=1_000,
     replays=3,
+    open_events=1_000,
+    opens=1,
     takeovers=1,
     lease_seconds=2,
     list_requests=50,
