@@ -5,20 +5,22 @@ import { useEffect, useMemo, useRef } from "react";
 import { cx } from "@/design/cx";
 import { useListKeys } from "@/hooks/useListKeys";
 import { useNow } from "@/hooks/useNow";
-import { COLUMNS, Created, DurationBar, features, type Shown, tookOf } from "./columns";
+import { COLUMNS, Created, DurationBar, features, type Shown, Tokens, tookOf } from "./columns";
 import { isLive } from "./rows";
+import { useUsageSource } from "./usage";
 import type { LiveRuns } from "./useRunFeed";
 
 const ROW_PX = 40;
 const AHEAD_ROWS = 30;
 const GRID =
-  "grid grid-cols-[1.5rem_9.5rem_minmax(0,1fr)_5.5rem] md:grid-cols-[1.5rem_9.5rem_minmax(0,2fr)_minmax(0,1.4fr)_9.5rem_6.5rem] lg:grid-cols-[1.5rem_9.5rem_minmax(0,2fr)_5.5rem_minmax(0,1.4fr)_9.5rem_6.5rem] xl:grid-cols-[1.5rem_9.5rem_minmax(0,2fr)_5.5rem_minmax(0,1.4fr)_minmax(0,1fr)_minmax(0,9rem)_9.5rem_6.5rem] items-center gap-x-3 px-4 sm:px-6";
+  "grid grid-cols-[1.5rem_9.5rem_minmax(0,1fr)_5.5rem] md:grid-cols-[1.5rem_9.5rem_minmax(0,2fr)_minmax(0,1.4fr)_9.5rem_6.5rem] lg:grid-cols-[1.5rem_9.5rem_minmax(0,2fr)_5.5rem_minmax(0,1.4fr)_9.5rem_6.5rem] xl:grid-cols-[1.5rem_9.5rem_minmax(0,2fr)_5.5rem_minmax(0,1.4fr)_minmax(0,1fr)_4rem_9.5rem_6.5rem] 2xl:grid-cols-[1.5rem_9.5rem_minmax(0,2fr)_5.5rem_minmax(0,1.4fr)_minmax(0,1fr)_minmax(0,9rem)_4rem_9.5rem_6.5rem] items-center gap-x-3 px-4 sm:px-6";
 const HIDDEN: Record<string, string> = {
   kind: "hidden lg:block",
   agent: "hidden md:block",
   tags: "hidden xl:block",
-  by: "hidden xl:block",
+  by: "hidden 2xl:block",
 };
+const TOKENS = "hidden text-right xl:block";
 
 export interface RunsTableProps {
   runs: LiveRuns;
@@ -29,6 +31,7 @@ export interface RunsTableProps {
 export function RunsTable({ runs, selected, onSelect }: RunsTableProps) {
   const { rows, more, grow } = runs;
   const navigate = useNavigate();
+  const usage = useUsageSource();
   const scroller = useRef<HTMLDivElement>(null);
   const virtual = useVirtualizer({
     count: rows.length,
@@ -91,6 +94,9 @@ export function RunsTable({ runs, selected, onSelect }: RunsTableProps) {
               <table.FlexRender header={header} />
             </span>
           ))}
+          <span role="columnheader" className={TOKENS}>
+            Tokens
+          </span>
           <span role="columnheader" className="hidden md:block">
             Duration
           </span>
@@ -130,6 +136,9 @@ export function RunsTable({ runs, selected, onSelect }: RunsTableProps) {
                   <table.FlexRender cell={cell} />
                 </span>
               ))}
+              <span role="cell" className={TOKENS}>
+                <Tokens row={row} source={usage} />
+              </span>
               <span role="cell" className="hidden min-w-0 md:block">
                 <DurationBar row={row} shown={shown} />
               </span>

@@ -1,10 +1,11 @@
 import { Link } from "@tanstack/react-router";
 import { createColumnHelper, tableFeatures } from "@tanstack/react-table";
 import { Badge } from "@/design/Badge";
-import { ago, duration, moment } from "@/design/format";
+import { ago, count, duration, moment, roughly } from "@/design/format";
 import { StatusChip } from "@/design/StatusChip";
 import type { RunFilters } from "./filters";
 import { isLive, type RunRow } from "./rows";
+import { type UsageSource, useUsage } from "./usage";
 
 export const features = tableFeatures({});
 
@@ -99,6 +100,19 @@ export function DurationBar({ row, shown }: { row: RunRow; shown: Shown }) {
         <span className={`block h-full rounded-full ${colour}`} style={{ width: `${share}%` }} />
       </span>
       <span className="truncate text-muted">{duration(took)}</span>
+    </span>
+  );
+}
+
+/** The tokens of a run's model calls, in and out. */
+export function Tokens({ row, source }: { row: RunRow; source: UsageSource | undefined }) {
+  const usage = useUsage(source, row);
+  if (!usage || (usage.input_tokens === null && usage.output_tokens === null))
+    return <span className="text-faint">–</span>;
+  const [into, out] = [usage.input_tokens ?? 0, usage.output_tokens ?? 0];
+  return (
+    <span className="text-muted" title={`${count(into)} in, ${count(out)} out`}>
+      {roughly(into + out)}
     </span>
   );
 }
