@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from bench.load.append import APPEND
+from bench.load.browsing import BROWSING
 from bench.load.dispatch import DISPATCH
 from bench.load.followers import FOLLOWERS
 from bench.load.opening import OPENING
@@ -20,6 +21,7 @@ from bench.load.workflows import SLEEPERS, STEPS
 
 _ALL: Final[tuple[Scenario[Any, Any], ...]] = (
     APPEND,
+    BROWSING,
     DISPATCH,
     FOLLOWERS,
     OPENING,
