@@ -1,5 +1,5 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { useCallback, useEffect, useMemo } from "react";
+import { useCallback, useEffect, useMemo, useRef } from "react";
 import { urlOf } from "@/api/client";
 import { Gathering, type Pace } from "@/api/gather";
 import { type Frame, follow } from "@/api/sse";
@@ -29,6 +29,11 @@ export function useRunFeed(project: string | undefined, filters: RunFilters): Li
     return new RunFeed(rowsFor(wanted), (row) => fitsFilters(wanted, row));
   }, [key]);
   const searching = filters.q !== undefined;
+  // The newest are shown before the feed is there; after its `Ready` they are read again.
+  const first = useRef(Promise.resolve());
+  useEffect(() => {
+    first.current = feed.reload();
+  }, [feed]);
   useEffect(() => {
     if (project === undefined) return;
     const stop = new AbortController();
@@ -38,7 +43,8 @@ export function useRunFeed(project: string | undefined, filters: RunFilters): Li
     });
     const take = (frames: Frame[]): void => {
       // After `Ready` nothing is missed: what the list holds from then on and what is told make the whole.
-      if (frames.some((frame) => frame.event === "Ready" || frame.event === "Missed")) void feed.reload();
+      if (frames.some((frame) => frame.event === "Ready" || frame.event === "Missed"))
+        void first.current.then(() => feed.reload());
       const moves = frames.map(moveOf).filter((move) => move !== null);
       // What a run says cannot be told from a frame: the search finds new ones.
       feed.tell(searching ? moves.filter(([id]) => feed.has(id)) : moves);
