@@ -68,6 +68,26 @@ describe("the list of runs", () => {
     expect(shown(feed)).toEqual(["c running", "b completed", "a running"]);
   });
 
+  it("leaves no gap where somebody scrolls on while it is read anew", async () => {
+    let answer = (): void => undefined;
+    const read = pages([row("d", 4)], [row("c", 3)], [row("b", 2)]);
+    let slow = false;
+    const feed = new RunFeed(async (cursor) => {
+      if (slow) await new Promise<void>((resolve) => (answer = resolve));
+      return read(cursor);
+    }, anything);
+    await feed.reload();
+    slow = true;
+    const again = feed.reload();
+    await feed.grow();
+    expect(shown(feed)).toEqual(["d running"]);
+    slow = false;
+    answer();
+    await again;
+    await feed.grow();
+    expect(shown(feed)).toEqual(["d running", "c running"]);
+  });
+
   it("lets go of what is deleted or fits no longer, and takes it again", async () => {
     const feed = new RunFeed(pages([row("b", 2), row("a", 1)]), ({ status }) => status === "running");
     await feed.reload();

@@ -72,7 +72,8 @@ export class RunFeed {
 
   /** Read the page below the oldest run. */
   async grow(): Promise<void> {
-    if (this.#growing || this.#end === null) return;
+    // While the list is read anew, its end is not known; who sees the end asks again when it is.
+    if (this.#growing || this.#told !== null || this.#end === null) return;
     this.#growing = true;
     const round = this.#round;
     try {

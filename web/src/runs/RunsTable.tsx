@@ -45,8 +45,9 @@ export function RunsTable({ runs, selected, onSelect }: RunsTableProps) {
   const now = useNow(inView.some((row) => isLive(row.status)));
   const longest = Math.max(1, ...inView.map((row) => tookOf(row, now) ?? 0));
   useEffect(() => {
+    // Whenever the rows are other ones: what was asked for before may have come to nothing.
     if (more && last >= rows.length - AHEAD_ROWS) grow();
-  }, [grow, last, more, rows.length]);
+  }, [grow, last, more, rows]);
   const live = useMemo(() => rows.filter((row) => isLive(row.status)), [rows]);
   const toggle = useCallback(
     (id: string) =>
