@@ -1,6 +1,6 @@
 // A run as it was at an event of its log.
 import type { Run } from "@/api/types";
-import { customOf, isObject, type LogEvent } from "./events/log";
+import { customOf, isObject, type LogEvent } from "./events/event";
 
 type Past = Pick<
   Run,

@@ -1,5 +1,5 @@
 import { useMemo, useState } from "react";
-import type { LogEvent } from "../events/log";
+import type { LogEvent } from "../events/event";
 import { beginChat, foldChat } from "./fold";
 import type { Chat } from "./items";
 

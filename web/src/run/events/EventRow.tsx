@@ -1,6 +1,6 @@
 import { cx } from "@/design/cx";
 import { timeOfDay } from "@/design/format";
-import type { LogEvent } from "./log";
+import type { LogEvent } from "./event";
 
 export interface EventRowProps {
   event: LogEvent;

@@ -1,6 +1,11 @@
 // What a run says of its state (STATE_SNAPSHOT, STATE_DELTA), event by event.
-import { immutableJSONPatch, type JSONPatchOperation } from "immutable-json-patch";
-import { isObject, type LogEvent } from "../events/log";
+import {
+  existsIn,
+  immutableJSONPatch,
+  type JSONPatchOperation,
+  parseJSONPointer,
+} from "immutable-json-patch";
+import { isObject, type LogEvent } from "../events/event";
 
 export interface Moment {
   /** The event that made this state. */
@@ -26,11 +31,23 @@ export function historyOf(events: readonly LogEvent[]): Moment[] {
 function patched(state: unknown, operations: readonly unknown[]): unknown {
   let next = state;
   try {
-    for (const operation of operations) next = immutableJSONPatch(next, [operation as JSONPatchOperation]);
+    for (const operation of operations) {
+      if (!hasPlace(next, operation)) break;
+      next = immutableJSONPatch(next, [operation as JSONPatchOperation]);
+    }
   } catch {
     // What fitted stays.
   }
   return next;
+}
+
+/** Whether what an operation takes away or moves is there (RFC 6902): the library does not ask. */
+function hasPlace(state: unknown, operation: unknown): boolean {
+  if (!isObject(operation)) return false;
+  const { op, path, from } = operation;
+  const place =
+    op === "remove" || op === "replace" ? path : op === "move" || op === "copy" ? from : undefined;
+  return typeof place !== "string" || existsIn(state, parseJSONPointer(place));
 }
 
 export interface Change {
