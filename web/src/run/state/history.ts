@@ -41,12 +41,12 @@ function patched(state: unknown, operations: readonly unknown[]): unknown {
   return next;
 }
 
-/** Whether what an operation takes away or moves is there (RFC 6902): the library does not ask. */
+/** Whether what an operation takes away or moves is there: the library does not ask, the server does. */
 function hasPlace(state: unknown, operation: unknown): boolean {
   if (!isObject(operation)) return false;
   const { op, path, from } = operation;
   const place =
-    op === "remove" || op === "replace" ? path : op === "move" || op === "copy" ? from : undefined;
+    op === "remove" ? path : op === "move" || op === "copy" ? from : undefined;
   return typeof place !== "string" || existsIn(state, parseJSONPointer(place));
 }
 
