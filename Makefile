@@ -54,7 +54,7 @@ web-check: web  ## Format, rules and types of the dashboard
 	cd web && $(WITH_NODE) npm run --silent check
 
 test: install web chromium  ## Install what is needed and run the tests
-	$(BIN)/pytest -n 2 --inline-snapshot=disable $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal --inline-snapshot=disable $(PYTEST_ARGS)
 
 check: format-check lint contracts types web-check test  ## The gate: format, lint, import contracts, types, tests
 

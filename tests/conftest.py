@@ -24,7 +24,8 @@ import pydantic_ai.models
 import pytest
 
 from perdure.store.embedded import start_embedded
-from perdure.store.migrate import newest_revision, upgrade
+from perdure.store.migrate import upgrade
+from perdure.store.schema import newest_revision
 from perdure.telemetry import configure_logging
 from tests.databases import Databases, without_schema
 from tests.scratch import Scratch

@@ -28,23 +28,33 @@ class TemporalServer(AbstractContextManager["TemporalServer"]):
         return f"127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Start it, and wait until it listens."""
+        """Start it, and wait until it listens.
+
+        It looks for further free ports itself and may lose one of them to another process before it has it: then it
+        ends, and is started again.
+        """
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not self._started():
+            assert time.monotonic() < deadline, (self._folder / "log").read_text()
+
+    def _started(self) -> bool:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     _BINARY, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(self._port),
                     "--db-filename", str(self._folder / "data"), "--log-level", "error",
-                    "--dynamic-config-value", "matching.enableFairness=true",
                 ],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not self._listens():
-            assert self._process.poll() is None, (self._folder / "log").read_text()
+        while self._process.poll() is None:
+            if self._listens():
+                return True
             assert time.monotonic() < deadline, "the Temporal server does not start"
             time.sleep(0.05)
+        return False
 
     def kill(self) -> None:
         """`kill -9`."""

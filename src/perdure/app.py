@@ -9,62 +9,54 @@ import asyncio
 import gc
 import secrets
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from importlib.metadata import version
 from time import time_ns
-
-import uvicorn
+from typing import TYPE_CHECKING
 
 from perdure.blobs.blobs import Blobs
 from perdure.blobs.place import BlobPlace
 from perdure.domain.ids import Clock, RunKey
-from perdure.execution.demo import demo_app
 from perdure.execution.end_notices import EndNotices
-from perdure.execution.engines.base import Engine, Working
+from perdure.execution.engines.base import Engine
 from perdure.execution.engines.opening import TemporalPlace, open_engine
-from perdure.execution.executor import Executor
 from perdure.execution.file_maintenance import FileMaintenance
 from perdure.execution.hands import WorkerOptions
-from perdure.execution.inputs import published
-from perdure.execution.kinds.resolve import Resolver
-from perdure.execution.loading import load_app
 from perdure.execution.maintenance import Maintenance
 from perdure.execution.push import PushRuntimes
-from perdure.execution.registry import App, combine
-from perdure.execution.task_site import TaskSite
-from perdure.http.application import create_app
-from perdure.http.context import HttpSettings
-from perdure.http.dashboard.sign_in import OneTimeSignIn
+from perdure.lazy import Lazy
 from perdure.ledger.appender import Appender
 from perdure.ledger.hub import Hub
 from perdure.ledger.notify import CHANNELS, LOG_CHANNEL, Notifier, Router, run_item, run_of
-from perdure.services import catalog
-from perdure.services.authentication import Authenticator
 from perdure.services.core import Core
 from perdure.services.egress import Egress
-from perdure.services.health import Health
 from perdure.services.keys import ensure_bootstrap_key
 from perdure.services.projects import ensure_default_project
-from perdure.services.tokens import JwtSettings
-from perdure.settings import Settings, environment, whole_environment
+from perdure.settings import Settings, environment
 from perdure.store.database import Database
 from perdure.store.embedded import EmbeddedPostgres, start_embedded
 from perdure.store.embedded_user import EmbeddedPostgresError
-from perdure.store.migrate import newest_revision, upgrade
 from perdure.store.notifications import Listener
+from perdure.store.schema import is_newest, newest_revision
 from perdure.telemetry import LogLine, Metrics, Tracing, get_logger
 from perdure.telemetry.tracing import configure_tracing
+
+if TYPE_CHECKING:
+    from perdure import serving, working
+    from perdure.execution.registry import App
+    from perdure.http.dashboard.sign_in import OneTimeSignIn
+    from perdure.store import migrate
+else:
+    # An API server executes nothing and a worker speaks no HTTP: each starts sooner without the other's part.
+    serving = Lazy("perdure.serving")
+    working = Lazy("perdure.working")
+    migrate = Lazy("perdure.store.migrate")
 
 LEASE_SECONDS = 30.0
 DEV_LEASE_SECONDS = 10.0
 DEV_DRAIN_SECONDS = 2.0
-HTTP_STOP_SECONDS = 5
-KEEP_ALIVE_SECONDS = 75
-"""How long a connection may rest. Clients (Node: 4) and load balancers (60) should give theirs up first: a request must
-not meet a connection that is just being closed."""
 EMBEDDED_CHECK_SECONDS = 1.0
 
 APPEND_LANES = 2
@@ -74,6 +66,12 @@ APPEND_LANES = 2
 def wall_clock() -> int:
     """The time now, integer milliseconds since 1970."""
     return time_ns() // 1_000_000
+
+
+async def _migrate(dsn: str) -> None:
+    if not await is_newest(dsn):
+        await migrate.upgrade(dsn)
+    get_logger().info(LogLine.DATABASE_MIGRATED, revision=newest_revision())
 
 
 @asynccontextmanager
@@ -144,13 +142,12 @@ async def run(
     role = "+".join(name for name, on in (("http", http), ("worker", worker)) if on)
     get_logger().info(LogLine.SERVER_STARTING, version=version("perdure"), role=role, engine=settings.engine)
     stopping = asyncio.Event()
-    application = served_agents(settings, app_spec) if worker else None
+    application = working.served_agents(settings, app_spec) if worker else None
     async with AsyncExitStack() as stack:
         stack.enter_context(_told_to_stop(stopping))
         dsn = await _database_url(settings, stack)
         if dev or settings.database_url is None:
-            await upgrade(dsn)
-            get_logger().info(LogLine.DATABASE_MIGRATED, revision=newest_revision())
+            await _migrate(dsn)
         tracing = _tracing(stack)
         core = await stack.enter_async_context(
             open_core(
@@ -175,15 +172,13 @@ async def run(
         await push_runtimes.start()
         stack.push_async_callback(push_runtimes.stop)
         engine = await _start_engine(core, settings, stack, application, dev=dev)
-        working = None
+        at_work = None
         if application is not None:
-            resolve = Resolver(application, TaskSite(app_spec, whole_environment()))
-            executor = Executor(core, resolve, settings.flush_ms / 1000, tracing)
-            working = await _start_work(core, engine, application, executor)
-            stack.push_async_callback(working.stop)
+            at_work = await working.start_work(core, engine, application, settings, app_spec, tracing)
+            stack.push_async_callback(at_work.stop)
         _settle_garbage()
         if http:
-            await _serve(core, settings, stack, stopping, on_ready, working, one_time_sign_in)
+            await serving.serve(core, settings, stack, stopping, on_ready, at_work, one_time_sign_in)
         else:
             on_ready("worker")
             await stopping.wait()
@@ -199,12 +194,6 @@ def _settle_garbage() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
-
-
-def served_agents(settings: Settings, app_spec: str | None) -> App:
-    """The demo agents, and beside them the user's."""
-    own = demo_app(settings.demo_model)
-    return combine([own, load_app(app_spec)]) if app_spec else own
 
 
 async def _database_url(settings: Settings, stack: AsyncExitStack) -> str:
@@ -246,12 +235,6 @@ async def _first_project(core: Core, settings: Settings) -> None:
         get_logger().info(LogLine.KEY_BOOTSTRAPPED, prefix=key.prefix)
 
 
-async def _start_work(core: Core, engine: Engine, application: App, executor: Executor) -> Working:
-    """Say what is served, and serve it."""
-    await catalog.publish(core, published(application))
-    return await engine.work(application.serves, executor.execute)
-
-
 async def _start_engine(
     core: Core, settings: Settings, stack: AsyncExitStack, application: App | None, *, dev: bool
 ) -> Engine:
@@ -282,61 +265,6 @@ def _temporal(settings: Settings) -> TemporalPlace:
     )
 
 
-async def _serve(
-    core: Core,
-    settings: Settings,
-    stack: AsyncExitStack,
-    stopping: asyncio.Event,
-    on_ready: Callable[[str], None],
-    working: Working | None,
-    one_time_sign_in: OneTimeSignIn | None,
-) -> None:
-    """Serve HTTP until told to stop; then end the streams, so that their clients reconnect elsewhere, and close."""
-    listening = socket.create_server(
-        (settings.host, settings.port), family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET, backlog=2048
-    )
-    stack.callback(listening.close)
-    executes = None if working is None else lambda: working.alive
-    health = Health(core, max_lag_ms=settings.ready_loop_lag_ms, worker_running=executes)
-    await health.start()
-    stack.push_async_callback(health.stop)
-    application = create_app(
-        core,
-        Authenticator(core, _jwt(settings)),
-        health,
-        HttpSettings(heartbeat_seconds=settings.heartbeat_seconds, public_url=settings.public_url),
-        one_time_sign_in,
-    )
-    server = _Server(
-        uvicorn.Config(
-            application,
-            loop="none",
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=HTTP_STOP_SECONDS,
-        )
-    )
-    serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
-    await server.ready.wait()
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{listening.getsockname()[1]}"
-    get_logger().info(LogLine.SERVER_READY, url=url)
-    on_ready(url)
-    waiting = asyncio.create_task(stopping.wait())
-    await asyncio.wait((waiting, serving), return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    get_logger().info(LogLine.SERVER_STOPPING)
-    await core.hub.stop()
-    application.stop_waiting()
-    server.should_exit = True
-    await serving
-
-
 def _blobs(settings: Settings) -> Blobs:
     secret = settings.blob_secret_access_key
     place = BlobPlace(
@@ -349,31 +277,6 @@ def _blobs(settings: Settings) -> Blobs:
     blobs = Blobs(place, limit=settings.blob_max_bytes)
     blobs.open()
     return blobs
-
-
-def _jwt(settings: Settings) -> JwtSettings:
-    return JwtSettings(
-        secret=settings.jwt_secret.get_secret_value() if settings.jwt_secret is not None else None,
-        jwks_url=settings.jwks_url,
-        issuer=settings.jwt_issuer,
-        audience=settings.jwt_audience,
-    )
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handling: this module decides in which order things stop. `ready`: it accepts."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 @contextmanager

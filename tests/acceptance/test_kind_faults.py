@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -69,27 +70,28 @@ def test_workers_are_killed_frozen_and_stopped(place: Site) -> None:
 def test_everything_is_killed(tmp_path: Path, engine: str) -> None:
     """`perdure dev` has all kinds in hand: its PostgreSQL is killed, the Temporal server, and then itself."""
     (tmp_path / "temporal").mkdir()
-    with (
-        endpoint(tmp_path) as url,
-        TemporalServer(tmp_path / "temporal") as temporal,
-        site(
-            tmp_path,
-            EVERY_KIND,
-            PERDURE_TEST_ENDPOINT=url,
-            PERDURE_TEST_VERSION="1",
-            PERDURE_EGRESS_ALLOW="127.0.0.1",
-            PERDURE_ENGINE=engine,
-        ) as place,
-    ):
-        place.environment["PERDURE_TEMPORAL_ADDRESS"] = temporal.address
+    with ExitStack() as stack:
+        temporal = stack.enter_context(TemporalServer(tmp_path / "temporal")) if engine == "temporal" else None
+        place = stack.enter_context(
+            site(
+                tmp_path,
+                EVERY_KIND,
+                PERDURE_TEST_ENDPOINT=stack.enter_context(endpoint(tmp_path)),
+                PERDURE_TEST_VERSION="1",
+                PERDURE_EGRESS_ALLOW="127.0.0.1",
+                PERDURE_ENGINE=engine,
+                **({} if temporal is None else {"PERDURE_TEMPORAL_ADDRESS": temporal.address}),
+            )
+        )
         dev = place.dev()
         for kind in KINDS:
             start(place, kind)
         in_second(place, 1)
         postmaster = int((tmp_path / "data/postgres/postmaster.pid").read_text().split()[0])
         os.kill(postmaster, signal.SIGKILL)
-        temporal.kill()
-        temporal.start()
+        if temporal is not None:
+            temporal.kill()
+            temporal.start()
         place.ready(dev)
         dev.kill()
         again = place.dev()

@@ -46,7 +46,7 @@ def load(place: Site) -> Iterator[list[str]]:
     enough = threading.Event()
 
     def begin() -> None:
-        while not enough.wait(0.1):
+        while not enough.wait(0.3):
             begun.append(start(place, "quick", f"quick-{len(begun)}"))
 
     thread = threading.Thread(target=begin)

@@ -23,14 +23,15 @@ async def finish(at_work: Api, run_id: str, status: Status) -> None:
 async def test_a_batch_from_its_file_to_its_end(terminal: Terminal, at_work: Api, tmp_path: Path) -> None:
     file, batch = tmp_path / "tasks.jsonl", str(uuid4())
     file.write_text('{"target": "task:t", "config": {"number": 1}}\n\n{"target": "task:t"}\n')
-    made = await terminal.run("batches", "create", str(file), "--id", batch)
+    made = await terminal.run("batches", "create", str(file), "--id", batch, "--priority", "7")
     assert (made.code, made.out.strip()) == (0, batch), made.err
     assert f"2 task runs. Wait for them: perdure batches wait {batch}" in made.err
-    again = await terminal.run("batches", "create", str(file), "--id", batch, "--json")
+    again = await terminal.run("batches", "create", str(file), "--id", batch, "--priority", "7", "--json")
     assert (again.json["duplicate"], "existed already" in again.err) == (True, True)
     early = await terminal.run("batches", "wait", batch, "--timeout", "0")
     assert (early.code, early.out) == (5, "pending: 0 of 2 ended (2 pending)\n")
     first, second = again.json["run_ids"]
+    assert (await terminal.run("runs", "get", first, "--json")).json["priority"] == 7
     await finish(at_work, first, Status.COMPLETED)
     assert (await terminal.run("batches", "show", batch, "--json")).json["progress"] == 0.5
     await finish(at_work, second, Status.FAILED)

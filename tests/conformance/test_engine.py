@@ -159,9 +159,9 @@ async def test_a_submitted_run_is_executed(cluster: Cluster) -> None:
     node = await cluster.node()
 
     async def kind(ctx: RunContext) -> Outcome:
-        await ctx.log.emit(TextMessageStartEvent(message_id="m"))
-        await ctx.log.emit(TextMessageContentEvent(message_id="m", delta="hello"))
-        await ctx.log.emit(TextMessageEndEvent(message_id="m"))
+        await ctx.run_log.emit(TextMessageStartEvent(message_id="m"))
+        await ctx.run_log.emit(TextMessageContentEvent(message_id="m", delta="hello"))
+        await ctx.run_log.emit(TextMessageEndEvent(message_id="m"))
         return Completed({"said": "hello"})
 
     await node.work(kind, "a")
@@ -329,8 +329,8 @@ async def test_a_lost_lease_gives_the_run_to_another_and_fences_the_first(cluste
             return Completed("second")
         began.set()
         await go.wait()
-        await ctx.log.emit(TextMessageStartEvent(message_id="zombie"))
-        await ctx.log.flush()
+        await ctx.run_log.emit(TextMessageStartEvent(message_id="zombie"))
+        await ctx.run_log.flush()
         return Completed("first")
 
     await one.work(kind, "a")

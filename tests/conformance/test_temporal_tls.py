@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,6 +16,7 @@ from perdure.execution.engines.opening import TemporalPlace
 from perdure.execution.engines.temporal import TemporalEngine
 from perdure.execution.log import Completed, Outcome, RunContext
 from perdure.telemetry import LogLine
+from tests.acceptance.processes import AGENTS, site
 from tests.conformance.test_engine import Cluster, ended, pending
 from tests.temporal_server import TemporalServer
 from tests.tls_front import Pki, TlsFront
@@ -90,3 +92,35 @@ async def test_who_is_not_trusted_is_refused_and_the_log_says_why(
                 assert reason in said
                 assert await pending(node.core, [key]) == [key]
         assert not front.calls
+
+
+async def test_a_process_takes_all_of_it_from_its_environment(
+    temporal: TemporalServer, database: str, tmp_path: Path
+) -> None:
+    pki = Pki(tmp_path / "pki")
+    async with TlsFront(temporal.address, pki.server(NAME, ask_clients=True), api_key=API_KEY) as front:
+        environment = {
+            "PERDURE_DATABASE_URL": database,
+            "PERDURE_ENGINE": "temporal",
+            "PERDURE_TEMPORAL_ADDRESS": front.address,
+            "PERDURE_TEMPORAL_TASK_QUEUE": f"test-{uuid4().hex}",
+            "PERDURE_TEMPORAL_API_KEY": API_KEY,
+            "PERDURE_TEMPORAL_TLS_CA": str(pki.ca),
+            "PERDURE_TEMPORAL_TLS_CERT": str(pki.client_cert),
+            "PERDURE_TEMPORAL_TLS_KEY": str(pki.client_key),
+            "PERDURE_TEMPORAL_TLS_SERVER_NAME": NAME,
+        }
+        ended = await asyncio.to_thread(_one_run, tmp_path, environment)
+        assert ended["status"] == "completed", ended
+        assert set(front.certificates) == {"worker@example.test"}
+        assert {call["authorization"] for call in front.calls} == {f"Bearer {API_KEY}"}
+
+
+def _one_run(folder: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """A run of the server's own agent, in a process of its own, which is stopped at its end."""
+    with site(folder, AGENTS, **environment) as there:
+        process = there.dev()
+        there.create("echo", "one")
+        ended = there.ended("one")
+        assert process.stop() == 0
+        return ended

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,11 +37,13 @@ class Tasks:
     api: Api
     worker: Working
 
-    async def start(self, target: str, *, kind: str = "task", **request: Any) -> str:
+    async def start(
+        self, target: str, *, kind: str = "task", query: Mapping[str, str] | None = None, **request: Any
+    ) -> str:
         """POST /runs; the run's id."""
         owner = {"kind": "project", "id": str(PROJECT)}
         body = {"kind": kind, "owner": owner, "request": {"target": f"{kind}:{target}", **request}}
-        made = await self.api.json("POST", "/runs", body)
+        made = await self.api.json("POST", "/runs", body, params=query)
         return str(made["run"]["run_id"])
 
     async def run(self, run_id: str) -> dict[str, Any]:

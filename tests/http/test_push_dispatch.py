@@ -283,8 +283,8 @@ async def test_a_server_that_dies_with_a_run_in_hand_loses_nothing(at_work: Api)
     async with runtime() as theirs, runtime() as other:
         service = await register(at_work, theirs.url)
         run = await started(at_work)
-        services = await push_dispatch.living(core)
-        (sending,) = await push_dispatch.claim(core, services, 5, 5)  # … and dies.
+        (living,) = await push_dispatch.living(core)
+        (sending,) = await push_dispatch.claim(core, living, 5)  # … and dies.
         assert sending.held.key == RunKey(PROJECT, RunId(run["run_id"]))
         await register(at_work, other.url, service_key="helper:2")
         await at_work.json("POST", f"{ALL}/{service['id']}/heartbeat")

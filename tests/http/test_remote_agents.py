@@ -3,69 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from ag_ui.core import RunAgentInput
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
 from perdure import App
 from perdure.services.egress import Egress
+from tests.http.ag_ui_endpoint import FINISHED, STARTED, Cut, Endpoint, called, endpoint, said
 from tests.http.agents_at_work import Agents, agents_at_work
-from tests.http.runs_app import PROJECT, Api, served
+from tests.http.runs_app import PROJECT, Api
 from tests.store.harness import WAIT_SECONDS
 
-Event = dict[str, Any]
 TOOLS = [{"name": "ask_user", "description": "Asks.", "parameters": {"type": "object"}}]
-
-
-class Cut(Exception):
-    """The endpoint breaks its connection."""
-
-
-@dataclass
-class Endpoint:
-    """`answers`: what each request is answered with, the last one also to all that follow: events, then perhaps Cut, an
-    Event to wait for, bytes as they are, or instead of all that a status."""
-
-    url: str = ""
-    answers: list[int | list[Any]] = field(default_factory=list)
-    asked: list[dict[str, Any]] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-    hold: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def serve(self, request: Request) -> Response:
-        """One request, which must be a RunAgentInput."""
-        asked = await request.json()
-        RunAgentInput.model_validate(asked)
-        self.asked.append(asked)
-        self.headers.append(dict(request.headers))
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, int):
-            return Response(status_code=answer)
-        return StreamingResponse(self._stream(answer), media_type="text/event-stream")
-
-    async def _stream(self, answer: list[Any]) -> AsyncIterator[bytes]:
-        try:
-            for item in answer:
-                if isinstance(item, asyncio.Event):
-                    await item.wait()
-                elif isinstance(item, Exception):
-                    raise item
-                else:
-                    yield item if isinstance(item, bytes) else f"data: {json.dumps(item)}\n\n".encode()
-        except (asyncio.CancelledError, GeneratorExit):
-            self.gone.set()
-            raise
 
 
 @dataclass
@@ -109,41 +62,11 @@ async def site(
     at_work: Api, *answers: int | list[Any], allow: tuple[str, ...] = ("127.0.0.0/8",), **more: Any
 ) -> AsyncIterator[Site]:
     at_work.core = replace(at_work.core, egress=Egress(allow))
-    endpoint = Endpoint(answers=list(answers))
-    async with (
-        served(Starlette(routes=[Route("/agent", endpoint.serve, methods=["POST"])])) as url,
-        AsyncExitStack() as stack,
-    ):
-        endpoint.url = url
+    async with endpoint(*answers) as there, AsyncExitStack() as stack:
         app = App()
-        app.agent("remote", url=f"{url}/agent", headers={"X-Secret": "s3cret"}, **more)
+        app.agent("remote", url=f"{there.url}/agent", headers={"X-Secret": "s3cret"}, **more)
         work = await stack.enter_async_context(agents_at_work(at_work, app))
-        try:
-            yield Site(at_work, endpoint, stack, work, app)
-        finally:
-            endpoint.hold.set()
-
-
-def said(name: str, *deltas: str, end: bool = True) -> list[Event]:
-    """A text message."""
-    return [
-        {"type": "TEXT_MESSAGE_START", "messageId": name, "role": "assistant"},
-        *({"type": "TEXT_MESSAGE_CONTENT", "messageId": name, "delta": delta} for delta in deltas),
-        *([{"type": "TEXT_MESSAGE_END", "messageId": name}] if end else []),
-    ]
-
-
-def called(name: str, tool: str, parent: str) -> list[Event]:
-    """A tool call."""
-    return [
-        {"type": "TOOL_CALL_START", "toolCallId": name, "toolCallName": tool, "parentMessageId": parent},
-        {"type": "TOOL_CALL_ARGS", "toolCallId": name, "delta": '{"what": 1}'},
-        {"type": "TOOL_CALL_END", "toolCallId": name},
-    ]
-
-
-STARTED: Event = {"type": "RUN_STARTED", "threadId": "t", "runId": "r"}
-FINISHED: Event = {"type": "RUN_FINISHED", "threadId": "t", "runId": "r"}
+        yield Site(at_work, there, stack, work, app)
 
 
 async def test_a_stream_is_recorded_and_the_agent_is_asked_as_ag_ui_says(at_work: Api) -> None:

@@ -86,6 +86,25 @@ async def test_a_request_that_was_taken_is_answered_after_its_deadline_too(at_wo
     assert (again["duplicate"], again["run"]["run_id"]) == (True, first["run"]["run_id"])
 
 
+async def test_a_run_that_was_only_recorded_is_scheduled_by_the_request_that_starts_it(at_work: Api) -> None:
+    recorded = agent_run(public_id="two-phases", agent_id="echo", initial_status="pending")
+    await at_work.json("POST", "/runs", recorded, params={"priority": 3, "deadline": LATER})
+    given = {"messages": [], "context": {"project_id": None, "branch_id": None}}
+    start = {**recorded, "request": {**recorded["request"], "input": given}}
+    past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+    for impossible in ({"deadline": past}, {"run_after": "2999-01-03T00:00:00Z"}):
+        await at_work.problem("POST", "/runs", 400, json=start, params=impossible)
+    assert "input" not in await at_work.json("GET", "/runs/two-phases")
+    started = (await at_work.json("POST", "/runs", start, params={"priority": 7, "run_after": SOON}))["run"]
+    shown = (7, "2999-01-01T00:00:00.000Z", "2999-01-02T00:00:00.000Z")
+    assert (started["priority"], started["run_after"], started["deadline"]) == shown
+    (queued,) = await at_work.core.database.fetch("SELECT priority, available_at FROM run_queue")
+    assert (queued["priority"], queued["available_at"]) == (7, datetime.fromisoformat(SOON))
+    again = await at_work.json("POST", "/runs", start, params={"priority": 1, "deadline": SOON})
+    assert again["duplicate"] is True
+    assert (again["run"]["priority"], again["run"]["run_after"], again["run"]["deadline"]) == shown
+
+
 async def test_all_runs_of_a_batch_are_scheduled_alike(at_work: Api) -> None:
     query = {"priority": "9", "run_after": SOON, "deadline": LATER}
     made = await at_work.json("POST", "/batches", {"requests": [{"target": "task:a"}] * 3}, params=query)

@@ -155,7 +155,8 @@ async def test_batches(at_work: Api, client: Client) -> None:
 
 async def test_a_batch_in_another_project(client: Client) -> None:
     other = await client.projects.create("other")
-    made = await client.batches.create([{"target": "task:t"}], project_id=other.id)
+    made = await client.batches.create([{"target": "task:t"}], project_id=other.id, priority=-5)
+    assert (await client.runs.get(made.run_ids[0])).priority == -5
     assert (await client.batches.get(made.batch.batch_id)).total == 1
     assert (await client.batches.cancel(made.batch.batch_id)).batch.status == "cancelled"
     assert (await client.runs.get(made.run_ids[0])).project_id == other.id

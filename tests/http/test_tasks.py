@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,17 @@ async def test_a_task_that_does_not_listen_is_killed_with_all_that_it_started(ta
     assert not any(map(alive, family))
     [exited] = await tasks.values(run_id, "perdure.task.exited")
     assert exited["signal"] == "SIGKILL"
+
+
+async def test_at_its_deadline_a_task_is_told_to_end_and_then_killed(tasks: Tasks) -> None:
+    soon = {"deadline": (datetime.now(UTC) + timedelta(seconds=4)).isoformat()}
+    listens, does_not = [await tasks.start(target, query=soon) for target in ("sleeper", "family")]
+    family = [int(pid) for pid in (await said(tasks, does_not, "family"))[1:]]
+    runs = [await tasks.ended(run_id) for run_id in (listens, does_not)]
+    ends = [(run["status"], run["error"]["code"], run["exit_code"]) for run in runs]
+    assert ends == [("failed", "DEADLINE_EXCEEDED", 143), ("failed", "DEADLINE_EXCEEDED", 137)]
+    assert "cleaning up True" in runs[0]["logs"]
+    assert not any(map(alive, family))
 
 
 async def test_what_a_task_leaves_behind_is_killed(tasks: Tasks) -> None:

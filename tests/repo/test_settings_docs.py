@@ -65,6 +65,13 @@ def test_a_wrong_value_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, v
     assert "hunter2" not in text
 
 
+@pytest.mark.parametrize("half", ["CERT", "KEY"])
+def test_half_of_a_client_s_certificate_is_refused(monkeypatch: pytest.MonkeyPatch, half: str) -> None:
+    monkeypatch.setenv(f"PERDURE_TEMPORAL_TLS_{half}", "client.pem")
+    with pytest.raises(ValidationError, match="PERDURE_TEMPORAL_TLS_CERT and PERDURE_TEMPORAL_TLS_KEY go together"):
+        Settings()
+
+
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DATABASE_URL", "BOOTSTRAP_API_KEY", "JWT_SECRET"):
         monkeypatch.setenv(f"PERDURE_{name}", "postgresql://u:hunter2-hunter2-hunter2-hunter2@host/db")

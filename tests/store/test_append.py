@@ -288,7 +288,7 @@ async def test_connections_are_cut_under_writers(database: str) -> None:
                     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
                     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
                 )
-                await asyncio.wait(writers, timeout=0.03)
+                await asyncio.wait(writers, timeout=0.1)
         await admin.close()
         assert cuts > 0
         for key in keys:

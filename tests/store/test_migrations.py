@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from perdure.domain.run import Executor, Status
 from perdure.store import migrations
-from perdure.store.migrate import current_revision, newest_revision, upgrade
+from perdure.store.migrate import current_revision, upgrade
+from perdure.store.schema import newest_revision
 from tests.store.harness import new_run, server
 
 SHAPE = """

@@ -91,7 +91,7 @@ def claimed(*routes: str) -> list[object]:
 TRANSITION: list[object] = [
     PROJECT, "run-000001", 0, "completed", "engine", 1, 1, False, None, START_MS, 1, 0, None,
     [0], [None], [1], [True], ["A"], ['[{"type":"A"}]'], False, NOW, None, None, None, None,
-    "remove", "agent:a", NOW, None, False, 0,
+    "remove", "agent:a", NOW, None, False, 0, None, None, None,
 ]  # fmt: skip
 
 LATE = NOW - timedelta(hours=20)
@@ -127,7 +127,10 @@ HOT = [
     Hot("run_queue", "claim_runs", claimed(*FIFTY), frozenset({"run_queue_fair"}), 1000),
     Hot("run_queue", "claim_runs", claimed("agent:shared"), frozenset({"run_queue_fair"}), 3000),
     Hot("run_queue", "claim_runs", claimed("agent:none"), frozenset({"run_queue_fair"}), 40),
-    Hot("placements", "take_unplaced", [UNTIL, NOW, UNTIL, LATELY], frozenset({"run_queue_unplaced"}), 3500),
+    Hot(
+        "placements", "take_unplaced", [UNTIL, NOW, UNTIL, LATELY],
+        frozenset({"run_queue_unplaced", "run_queue_told"}), 3500,
+    ),
     Hot("placements", "forget_placed", [NOW], frozenset({"run_queue_placed"}), 20),
     Hot(
         "run_queue", "claim_external_run",

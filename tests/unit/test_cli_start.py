@@ -47,3 +47,14 @@ def test_what_is_loaded_late_is_there() -> None:
     names = {name for source in sources for name in re.findall(r'Lazy\("([\w.]+)"\)', source.read_text())}
     assert "perdure.cli.process_start" in names
     assert [name for name in sorted(names) if find_spec(name) is None] == []
+
+
+def test_a_server_that_executes_nothing_loads_no_agents() -> None:
+    loaded = loaded_by("import perdure.cli.process_start, perdure.serving")
+    assert loaded.isdisjoint({"alembic", "openai", "pydantic_ai", "sqlalchemy", "temporalio"})
+
+
+def test_a_worker_loads_no_web_server_and_no_provider_of_models() -> None:
+    loaded = loaded_by("import perdure.cli.process_start, perdure.working")
+    assert "pydantic_ai" in loaded
+    assert loaded.isdisjoint({"alembic", "fastapi", "openai", "sqlalchemy", "temporalio", "uvicorn"})

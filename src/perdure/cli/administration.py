@@ -13,10 +13,10 @@ import typer
 
 from perdure.cli.access import access_of
 from perdure.cli.inputs import read_text
-from perdure.cli.lazy import Lazy
 from perdure.cli.output import note, write_json, write_line, write_table
 from perdure.cli.remote import ask
 from perdure.client import Client, Key, NewKey, Project
+from perdure.lazy import Lazy
 
 if TYPE_CHECKING:
     from perdure.cli import direct as directly

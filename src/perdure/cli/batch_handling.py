@@ -14,6 +14,7 @@ from perdure.cli.inputs import read_text
 from perdure.cli.output import fail, note, write_json, write_line
 from perdure.cli.remote import ask
 from perdure.client import Batch, Client, CreatedBatch
+from perdure.client.scheduling import Scheduling
 
 _CODES: Final = MappingProxyType(
     {"completed": ExitCode.DONE, "failed": ExitCode.FAILED, "cancelled": ExitCode.CANCELLED}
@@ -21,14 +22,21 @@ _CODES: Final = MappingProxyType(
 
 
 def create(
-    context: typer.Context, file: Path, batch_id: str | None, project: str | None, *, wait: bool, as_json: bool
+    context: typer.Context,
+    file: Path,
+    batch_id: str | None,
+    project: str | None,
+    scheduling: Scheduling,
+    *,
+    wait: bool,
+    as_json: bool,
 ) -> None:
     """Start a batch; with `wait` stay until it is done."""
     requests = _requests(file)
 
     async def work(client: Client) -> CreatedBatch:
         project_id = None if project is None else (await client.projects.get(project)).id
-        return await client.batches.create(requests, batch_id=batch_id, project_id=project_id)
+        return await client.batches.create(requests, batch_id=batch_id, project_id=project_id, **scheduling)
 
     made = ask(context, work)
     if made.duplicate:

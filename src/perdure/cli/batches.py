@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perdure.cli.lazy import Lazy
-from perdure.cli.options import Json, Project
+from perdure.cli.options import Deadline, Json, Priority, Project, RunAfter
+from perdure.lazy import Lazy
 
 if TYPE_CHECKING:
-    from perdure.cli import batch_handling
+    from perdure.cli import batch_handling, inputs
 else:
+    inputs = Lazy("perdure.cli.inputs")
     batch_handling = Lazy("perdure.cli.batch_handling")
 
 app = typer.Typer(name="batches", no_args_is_help=True, help="Start, watch and cancel many task runs at once.")
@@ -39,10 +40,14 @@ def create(
     ] = None,
     wait: WaitForAll = False,
     project: Project = None,
+    priority: Priority = None,
+    run_after: RunAfter = None,
+    deadline: Deadline = None,
     as_json: Json = False,
 ) -> None:
     """Start a batch, all of its runs or none. Its id is written."""
-    batch_handling.create(context, file, batch_id, project, wait=wait, as_json=as_json)
+    scheduling = inputs.scheduling_of(priority, run_after, deadline)
+    batch_handling.create(context, file, batch_id, project, scheduling, wait=wait, as_json=as_json)
 
 
 @app.command("show")

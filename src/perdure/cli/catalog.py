@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perdure.cli.lazy import Lazy
 from perdure.cli.options import Json
 from perdure.domain.run import Kind
+from perdure.lazy import Lazy
 
 if TYPE_CHECKING:
     from perdure.cli import catalog_reading

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from perdure.cli.access import access_of
-from perdure.cli.lazy import Lazy
 from perdure.cli.options import Json
+from perdure.lazy import Lazy
 
 if TYPE_CHECKING:
     from perdure.cli import reindex as reindexing

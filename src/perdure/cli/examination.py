@@ -21,7 +21,7 @@ from perdure.domain.errors import PerdureError
 from perdure.settings import Settings
 from perdure.store import server
 from perdure.store.database import Database
-from perdure.store.migrate import newest_revision
+from perdure.store.schema import newest_revision
 
 _ON_DATABASE: Final = ("version", "clock")
 _ON_SCHEMA: Final = ("keys", "workers", "queue")

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 import asyncpg
 
 from perdure.cli.output import fail, note
-from perdure.domain.errors import PerdureError, Unavailable
-from perdure.execution.loading import AppNotLoaded
+from perdure.domain.errors import AppNotLoaded, PerdureError, Unavailable
 
 
 @contextmanager

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from perdure.cli.output import fail
+
+if TYPE_CHECKING:
+    from perdure.client.scheduling import Scheduling
 
 
 def value_of(text: str | None) -> Any:
@@ -48,3 +51,12 @@ def read_time(option: str, text: str | None) -> datetime | None:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
         fail(f"{option} must be a time, such as 2030-01-31T12:00 or 2030-01-31T12:00:00+01:00.")
+
+
+def scheduling_of(priority: int | None, run_after: str | None, deadline: str | None) -> Scheduling:
+    """What the options of a command that starts runs say. Ends the command where a time is none."""
+    return {
+        "priority": priority,
+        "run_after": read_time("--run-after", run_after),
+        "deadline": read_time("--deadline", deadline),
+    }

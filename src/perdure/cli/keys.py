@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perdure.cli.lazy import Lazy
 from perdure.cli.options import Direct, Json, Project
 from perdure.domain.api_key import KeyKind
 from perdure.domain.principal import Scope
+from perdure.lazy import Lazy
 
 if TYPE_CHECKING:
     from perdure.cli import administration

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perdure.cli.access import access_of
-from perdure.cli.lazy import Lazy
+from perdure.lazy import Lazy
 
 if TYPE_CHECKING:
     from perdure.cli import process_start

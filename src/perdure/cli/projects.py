@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perdure.cli.lazy import Lazy
 from perdure.cli.options import Direct, Json
 from perdure.domain.project import MOST_RUNNING
+from perdure.lazy import Lazy
 
 if TYPE_CHECKING:
     from perdure.cli import administration

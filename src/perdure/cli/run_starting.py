@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import typer
 
 from perdure.cli.exits import ExitCode
 from perdure.cli.follow import View, show_run
-from perdure.cli.inputs import object_of, read_text, read_time
+from perdure.cli.inputs import object_of, read_text
 from perdure.cli.output import fail, note, write_json, write_json_line, write_line
 from perdure.cli.remote import ask
 from perdure.client import Client, CreatedRun
+from perdure.client.scheduling import Scheduling
 from perdure.domain.run import Kind
-
-
-class Scheduling(TypedDict):
-    """When the run may begin and must have ended, and what goes before it."""
-
-    priority: int | None
-    run_after: datetime | None
-    deadline: datetime | None
-
 
 Start = Callable[[Client], Awaitable[CreatedRun]]
 
@@ -40,9 +31,7 @@ class Wanted:
     conversation: str | None
     public_id: str | None
     project: str | None
-    priority: int | None = None
-    run_after: str | None = None
-    deadline: str | None = None
+    scheduling: Scheduling
 
 
 def create(context: typer.Context, wanted: Wanted, *, follow: bool, wait: bool, as_json: bool) -> None:
@@ -77,7 +66,7 @@ def _agent(wanted: Wanted, more: dict[str, Any]) -> Start:
             conversation=wanted.conversation,
             public_id=wanted.public_id,
             input=more,
-            **_scheduling(wanted),
+            **wanted.scheduling,
         )
 
     return start
@@ -94,18 +83,10 @@ def _job(wanted: Wanted, given: dict[str, Any]) -> Start:
             given,
             project_id=await _project_id(client, wanted.project),
             public_id=wanted.public_id,
-            **_scheduling(wanted),
+            **wanted.scheduling,
         )
 
     return start
-
-
-def _scheduling(wanted: Wanted) -> Scheduling:
-    return {
-        "priority": wanted.priority,
-        "run_after": read_time("--run-after", wanted.run_after),
-        "deadline": read_time("--deadline", wanted.deadline),
-    }
 
 
 async def _project_id(client: Client, ref: str | None) -> str | None:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perdure.cli.lazy import Lazy
-from perdure.cli.options import Follow, Json, Project, RunId, Wait
+from perdure.cli.options import Deadline, Follow, Json, Priority, Project, RunAfter, RunId, Wait
 from perdure.domain.run import Kind, Status
-from perdure.domain.scheduling import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from perdure.lazy import Lazy
 
 if TYPE_CHECKING:
-    from perdure.cli import run_reading, run_starting, run_tree
+    from perdure.cli import inputs, run_reading, run_starting, run_tree
 else:
+    inputs = Lazy("perdure.cli.inputs")
     run_starting = Lazy("perdure.cli.run_starting")
     run_reading = Lazy("perdure.cli.run_reading")
     run_tree = Lazy("perdure.cli.run_tree")
@@ -50,29 +50,14 @@ def create(
         str | None, typer.Option("--id", help="The run's id. The same id again answers the same run.")
     ] = None,
     project: Project = None,
-    priority: Annotated[
-        int | None,
-        typer.Option(
-            min=LOWEST_PRIORITY,
-            max=HIGHEST_PRIORITY,
-            help="A higher one goes first among the project's runs; 0 if unset.",
-        ),
-    ] = None,
-    run_after: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", help="No worker gets it before (2030-01-31T12:00, local time if it has no offset)."
-        ),
-    ] = None,
-    deadline: Annotated[
-        str | None, typer.Option(metavar="TIME", help="It fails when it has not ended by then.")
-    ] = None,
+    priority: Priority = None,
+    run_after: RunAfter = None,
+    deadline: Deadline = None,
     as_json: Json = False,
 ) -> None:
     """Start a run of an agent, a workflow, a task or an eval. `perdure catalog` lists them."""
-    wanted = run_starting.Wanted(
-        target, prompt, given, conversation, public_id, project, priority, run_after, deadline,
-    )  # fmt: skip
+    scheduling = inputs.scheduling_of(priority, run_after, deadline)
+    wanted = run_starting.Wanted(target, prompt, given, conversation, public_id, project, scheduling)
     run_starting.create(context, wanted, follow=follow, wait=wait, as_json=as_json)
 
 

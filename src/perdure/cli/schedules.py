@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perdure.cli.lazy import Lazy
 from perdure.cli.options import Json, Project
+from perdure.lazy import Lazy
 
 if TYPE_CHECKING:
     from perdure.cli import clockwork

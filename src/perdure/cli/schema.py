@@ -12,6 +12,7 @@ from perdure.cli.exits import ExitCode
 from perdure.cli.failures import told
 from perdure.cli.output import note, write_json, write_line
 from perdure.store import migrate
+from perdure.store.schema import newest_revision
 
 
 def upgrade(access: Access, *, as_json: bool) -> None:
@@ -36,7 +37,7 @@ def upgrade(access: Access, *, as_json: bool) -> None:
 def current(access: Access, *, as_json: bool) -> None:
     """Show the revision; exit code 1 when the database is behind."""
     settings = local_settings(access)
-    newest = migrate.newest_revision()
+    newest = newest_revision()
     with told(), database_of(settings) as dsn:
         revision = asyncio.run(migrate.current_revision(dsn))
     behind = revision is None or revision < newest

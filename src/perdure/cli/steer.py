@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perdure.cli.lazy import Lazy
 from perdure.cli.options import Follow, Json, RunId, Wait
+from perdure.lazy import Lazy
 
 if TYPE_CHECKING:
     from perdure.cli import run_steering

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Unpack
 from uuid import uuid4
 
 from perdure.client.models import Answer
+from perdure.client.scheduling import Scheduling, query_of
 from perdure.client.transport import Call, Transport, url_of
 
 MAX_REQUESTS: Final = 10_000
@@ -64,17 +65,23 @@ class Batches:
         self._transport = transport
 
     async def create(
-        self, requests: Sequence[Mapping[str, Any]], *, batch_id: str | None = None, project_id: str | None = None
+        self,
+        requests: Sequence[Mapping[str, Any]],
+        *,
+        batch_id: str | None = None,
+        project_id: str | None = None,
+        **scheduling: Unpack[Scheduling],
     ) -> CreatedBatch:
         """Start 1 to 10,000 task runs, all or none: `{target, config, name, timeout_seconds, backoff_limit}` each.
 
         Safe to repeat: the same `batch_id` (a UUID, one made up for this call where none is given) with the same
-        requests makes them once. `project_id` None: the caller's own project. ApiError `idempotency_key_reused` where
-        the id stands for other requests.
+        requests makes them once. `project_id` None: the caller's own project. `priority`, `run_after` and `deadline`
+        are those of each run (`Scheduling`). ApiError `idempotency_key_reused` where the id stands for other requests.
         """
         owner = {} if project_id is None else {"owner": {"kind": "project", "id": project_id}}
         body = {"batch_id": batch_id or str(uuid4()), **owner, "requests": list(requests)}
-        return await self._transport.call(Call("POST", url_of("batches"), repeatable=True, body=body), CreatedBatch)
+        call = Call("POST", url_of("batches"), repeatable=True, query=query_of(scheduling), body=body)
+        return await self._transport.call(call, CreatedBatch)
 
     async def get(self, batch_id: str) -> Batch:
         """How far a batch is. ApiError `batch_not_found` where there is none."""

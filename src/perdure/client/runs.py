@@ -6,7 +6,7 @@ import builtins
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Unpack
 from uuid import uuid4
 
 from perdure.client.conversations import FENCE_HEADER
@@ -25,10 +25,23 @@ from perdure.client.models import (
     RunTree,
 )
 from perdure.client.projects import Projects
+from perdure.client.scheduling import Scheduling, iso, query_of
 from perdure.client.stream import LogStream, OnInterruption
 from perdure.client.transport import Call, Query, Transport, url_of
 
 ConversationPolicy = Literal["allow", "reject", "enqueue", "interrupt", "rollback"]
+
+
+class Said(Scheduling, total=False):
+    """What a call that starts a run may say beside it.
+
+    `idempotency_key`: the same key with the same request makes one run. `conversation_policy`: what becomes of it while
+    another run of the conversation is live.
+    """
+
+    idempotency_key: str | None
+    conversation_policy: ConversationPolicy | None
+
 
 Message = Mapping[str, Any]
 """`{role, content}`, `{role, parts: [{type, text, …}]}`, or a message of AG-UI."""
@@ -44,6 +57,9 @@ class Runs:
         self._transport = transport
         self._projects = projects
 
+    async def _project(self, project_id: str | None) -> str:
+        return project_id if project_id is not None else (await self._projects.own()).id
+
     async def create(
         self,
         agent_id: str,
@@ -55,44 +71,30 @@ class Runs:
         parent_run_id: str | None = None,
         initial_status: Literal["pending", "running"] | None = None,
         input: Mapping[str, Any] | None = None,
-        idempotency_key: str | None = None,
-        conversation_policy: ConversationPolicy | None = None,
-        priority: int | None = None,
-        run_after: datetime | None = None,
-        deadline: datetime | None = None,
+        **said: Unpack[Said],
     ) -> CreatedRun:
         """Start an agent. `messages`: the conversation, or as a text what the user says.
 
         `conversation` is `"new"` or the id of one that exists; `public_id` becomes the run's id; `initial_status`
         `"running"` says that the caller executes the run itself; `input` holds further members of the request's input
-        (`model`, `tools`, `runtime_overrides` …). `project_id` None: the caller's own project.
-        `conversation_policy`: what becomes of it while another run of the conversation is live. `priority`,
-        `run_after` and `deadline` are as in `submit`.
+        (`model`, `tools`, `runtime_overrides` …). `project_id` None: the caller's own project. What else can be said is
+        as in `submit`.
         """
-        project = project_id if project_id is not None else (await self._projects.own()).id
-        said = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
+        project = await self._project(project_id)
+        spoken = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
         request: dict[str, Any] = {"mode": "agent", "agent_id": agent_id}
         if initial_status is not None:
             request["initial_status"] = initial_status
         request["input"] = {
-            "messages": said,
+            "messages": spoken,
             "context": {"project_id": project, "branch_id": None},
             **(input or {}),
         }
-        body: dict[str, Any] = {"kind": "agent", "owner": {"kind": "project", "id": project}, "request": request}
-        optional = {"public_id": public_id, "parent_run_id": parent_run_id}
-        body |= {name: value for name, value in optional.items() if value is not None}
+        body = _body("agent", project, request, public_id=public_id, parent_run_id=parent_run_id)
         if conversation is not None:
             new = conversation == "new"
             body |= {"conversation_mode": "create_new"} if new else _existing(conversation)
-        return await self.submit(
-            body,
-            idempotency_key=idempotency_key,
-            conversation_policy=conversation_policy,
-            priority=priority,
-            run_after=run_after,
-            deadline=deadline,
-        )
+        return await self.submit(body, **said)
 
     async def start(
         self,
@@ -118,40 +120,23 @@ class Runs:
         kind, _, name = target.partition(":")
         if kind not in _INPUTS or not name:
             raise ValueError(f"{target!r} is no target: write workflow:<name>, task:<name> or eval:<name>.")
-        project = project_id if project_id is not None else (await self._projects.own()).id
+        project = await self._project(project_id)
         request = {"target": target, _INPUTS[kind]: dict(given or {}), **more}
         if kind == "workflow":
             request["workflow_id"] = name
-        body: dict[str, Any] = {"kind": kind, "owner": {"kind": "project", "id": project}, "request": request}
-        optional = {"public_id": public_id, "parent_run_id": parent_run_id}
-        body |= {member: value for member, value in optional.items() if value is not None}
+        body = _body(kind, project, request, public_id=public_id, parent_run_id=parent_run_id)
         return await self.submit(
             body, idempotency_key=idempotency_key, priority=priority, run_after=run_after, deadline=deadline
         )
 
-    async def submit(
-        self,
-        body: Mapping[str, Any],
-        *,
-        idempotency_key: str | None = None,
-        conversation_policy: ConversationPolicy | None = None,
-        priority: int | None = None,
-        run_after: datetime | None = None,
-        deadline: datetime | None = None,
-    ) -> CreatedRun:
-        """Create a run of any kind. `body` is that of POST /runs.
+    async def submit(self, body: Mapping[str, Any], **said: Unpack[Said]) -> CreatedRun:
+        """Create a run of any kind. `body` is that of POST /runs; `said` are `idempotency_key`, `conversation_policy`,
+        `priority`, `run_after` and `deadline`, all optional (`Said`).
 
-        `priority` (-100 to 100): a higher one goes first among the project's runs. `run_after`, `deadline` (aware
-        datetimes): no worker gets the run before the one, and it fails when it has not ended at the other.
         Safe to repeat: it carries an Idempotency-Key, one made up for this call where none is given.
         """
-        headers = {"idempotency-key": idempotency_key or uuid4().hex}
-        query: Query = {
-            "conversation_policy": conversation_policy,
-            "priority": priority,
-            "run_after": _iso(run_after),
-            "deadline": _iso(deadline),
-        }
+        headers = {"idempotency-key": said.get("idempotency_key") or uuid4().hex}
+        query: Query = {"conversation_policy": said.get("conversation_policy"), **query_of(said)}
         call = Call("POST", url_of("runs"), repeatable=True, query=query, body=body, headers=headers)
         return await self._transport.call(call, CreatedRun)
 
@@ -181,8 +166,8 @@ class Runs:
             "target": target,
             "tag": tag,
             "parent": parent_run_id,
-            "since": _iso(since),
-            "until": _iso(until),
+            "since": iso(since),
+            "until": iso(until),
             "limit": limit,
             "cursor": cursor,
         }
@@ -283,13 +268,15 @@ class Runs:
         return await self._transport.call(call, Accepted)
 
 
+def _body(kind: str, project_id: str, request: Mapping[str, Any], **named: str | None) -> dict[str, Any]:
+    """The body of POST /runs; `named`: members that are left out where they are None."""
+    body = {"kind": kind, "owner": {"kind": "project", "id": project_id}, "request": request}
+    return {**body, **{name: value for name, value in named.items() if value is not None}}
+
+
 def _existing(conversation_id: str) -> dict[str, str]:
     return {"conversation_mode": "existing", "conversation_id": conversation_id}
 
 
 def _resume(run_id: str, body: Mapping[str, Any]) -> Call:
     return Call("POST", url_of("runs", run_id, "resume"), repeatable=True, body=body)
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()

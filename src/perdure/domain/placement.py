@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from perdure.domain.ids import RunKey
 
@@ -17,5 +16,4 @@ class Placement:
 
     key: RunKey
     route: str
-    available_at: datetime
     revision: int

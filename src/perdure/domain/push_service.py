@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+from uuid import UUID
 
 from perdure.domain.ids import ProjectId, PushServiceId, RunKey
 from perdure.domain.lease import Claimed
@@ -60,6 +61,11 @@ class PushService:
     last_heartbeat_at: datetime
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def holder(self) -> UUID:
+        """Whose calls to it are: its project's, or its own where it serves every project."""
+        return self.id if self.project_id is None else self.project_id
 
     @property
     def routes(self) -> tuple[str, ...]:

@@ -21,6 +21,13 @@ class Scheduling:
     run_after: datetime | None = None
     deadline: datetime | None = None
 
+    def over(self, recorded: Scheduling) -> Scheduling:
+        """What holds for a run that was recorded with one and is started with the other: what the start does not say
+        (a priority of 0 is not said) stays as it was."""
+        return Scheduling(
+            self.priority or recorded.priority, self.run_after or recorded.run_after, self.deadline or recorded.deadline
+        )
+
     def check(self, now: datetime) -> None:
         """Raises InvalidRequest for a deadline that nobody can keep."""
         if self.deadline is not None and self.deadline <= now:

@@ -95,7 +95,7 @@ class Durability(AbstractCapability[Any]):
         """The recorded response to the next request of this run, or the model's."""
         self.emitter.check()
         key = f"{MODEL_STEP}{self._responses + 1}"
-        recorded = self._run.log.step(key)
+        recorded = self._run.run_log.step(key)
         if recorded is None:
             self._run.progress_made.live = True
             response = await self._ask(request, key)
@@ -179,7 +179,7 @@ class Durability(AbstractCapability[Any]):
         self.emitter.check()
         key = f"tool:{call.tool_call_id}"
         deferral = f"deferred:{'approved:' if ctx.tool_call_approved else ''}{key}"
-        log = self._run.log
+        log = self._run.run_log
         recorded = log.step(key) or log.step(ERROR_STEP + key) or log.step(deferral)
         record_durable_unit(executed=recorded is None)
         if recorded is not None:

@@ -45,7 +45,7 @@ class Emitter:
         for event in events:
             self.fold.observe(event)
         try:
-            await self._run.log.emit(*events)
+            await self._run.run_log.emit(*events)
         except Exception as error:
             self._refusal = error
             raise
@@ -56,7 +56,7 @@ class Emitter:
         if key.startswith(MODEL_STEP):
             self.fold.settle()
         try:
-            await self._run.log.record(key, value)
+            await self._run.run_log.record(key, value)
         except Exception as error:
             self._refusal = error
             raise

@@ -9,16 +9,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from perdure.domain.errors import PerdureError
+from perdure.domain.errors import AppNotLoaded
 from perdure.execution.registry import App
 
 _USUAL_NAME: Final = "app"
-
-
-class AppNotLoaded(PerdureError):
-    """The application could not be loaded."""
-
-    code = "app_not_loaded"
 
 
 def load_app(spec: str) -> App:

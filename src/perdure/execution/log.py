@@ -20,6 +20,7 @@ from perdure.domain.past import Answer, Past
 from perdure.domain.run import PendingCall, Waiting, WaitingReason
 from perdure.domain.run_profile import RunProfile
 from perdure.domain.stored_run import RunSpec
+from perdure.domain.task_log import LOG, SAID
 from perdure.execution.request import RunOrigin, StartRequest, start_request
 from perdure.services.egress import Egress
 from perdure.telemetry.spans import Tracing
@@ -86,7 +87,8 @@ class RunContext:
     the time in integer milliseconds. `profile` is what creation and signals of the Agent Runs API said for this turn.
     `spec` holds the rest of what creation said: time limit, retries, config. `started_ms` is when the run first began,
     `deadline_ms` when it must have ended, if it has a deadline; both in integer milliseconds.
-    `outputs` reads the output (JSON) of another run of the project by its id; None for one that has none.
+    `outputs` reads the output (JSON) of another run of the project by its id; None for one that has none. `run_log` is
+    for who executes a kind of run, and `stopping` says whether the worker has begun to end the attempt.
     """
 
     run_id: str
@@ -96,7 +98,7 @@ class RunContext:
     messages: tuple[Message, ...]
     input: Mapping[str, object]
     answers: Mapping[str, Answer]
-    log: RunLog
+    run_log: RunLog
     clock: Callable[[], int]
     past: Past = field(default_factory=Past)
     origin: RunOrigin = field(default_factory=RunOrigin)
@@ -110,6 +112,7 @@ class RunContext:
     started_ms: int | None = None
     deadline_ms: int | None = None
     outputs: Callable[[str], Awaitable[str | None]] | None = None
+    stopping: Callable[[], bool] = bool
 
     @property
     def artifacts(self) -> RunArtifacts:
@@ -126,6 +129,11 @@ class RunContext:
     def idempotency_key(self, step: str) -> str:
         """A key for outside systems: the same whenever this step of this run is executed again after a crash."""
         return f"{self.run_id}.{self.past.generation}.{step}"
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the attempt is being stopped; coroutines are cancelled, plain functions in threads may look here."""
+        return self.stopping()
 
     @property
     def live(self) -> bool:
@@ -164,13 +172,18 @@ class RunContext:
                 {"type": kind.number, "message": text, **({} if details is None else {"details": dict(details)})},
             )
 
+    async def log(self, text: str) -> None:
+        """A line for the run's log."""
+        if self.live:
+            await self._say(LOG, {"stream": SAID, "text": f"{text}\n"})
+
     async def progress(self, done: float, total: float | None = None, text: str = "") -> None:
         """Tells how far the work is."""
         if self.live:
             await self._say(PROGRESS, {"done": done, **({} if total is None else {"total": total}), "text": text})
 
     async def _say(self, name: str, value: dict[str, object]) -> None:
-        await self.log.emit(CustomEvent(name=name, value=value))
+        await self.run_log.emit(CustomEvent(name=name, value=value))
 
     async def step(self, key: str, run: Callable[[], Awaitable[T]]) -> T:
         """The result of `run`, executed once: recorded under `key`, and read from the log in later attempts.
@@ -178,11 +191,11 @@ class RunContext:
         What JSON keeps of the result is what is returned, the first time too. An exception is not recorded.
         """
         name = f"step:{key}"
-        recorded = self.log.step(name)
+        recorded = self.run_log.step(name)
         if recorded is None:
             self.progress_made.live = True
             recorded = to_json(await run())
-            await self.log.record(name, recorded)
+            await self.run_log.record(name, recorded)
         result: T = from_json(recorded)
         return result
 

@@ -31,7 +31,7 @@ async def keep(run: RunContext, folder: Path, below: str | None) -> None:
         await _keep(run, folder / path, f"{below.rstrip('/')}/{path}" if below else path)
     if len(found) > MOST_FILES:
         text = f"The output folder holds {len(found)} files; the first {MOST_FILES} are kept.\n"
-        await run.log.emit(CustomEvent(name=LOG, value={"stream": SERVER, "text": text}))
+        await run.run_log.emit(CustomEvent(name=LOG, value={"stream": SERVER, "text": text}))
 
 
 async def _keep(run: RunContext, file: Path, path: str) -> None:

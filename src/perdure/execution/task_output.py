@@ -109,6 +109,6 @@ class TaskOutput:
         for start in range(0, len(text), _AT_ONCE):
             piece = text[start : start + _AT_ONCE].replace("\0", "\N{REPLACEMENT CHARACTER}")
             try:
-                await self._run.log.emit(CustomEvent(name=LOG, value={"stream": stream, "text": piece}))
+                await self._run.run_log.emit(CustomEvent(name=LOG, value={"stream": stream, "text": piece}))
             except LeaseLost:
                 self._refused = True

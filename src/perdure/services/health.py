@@ -12,7 +12,6 @@ from typing import Final
 from perdure.domain.errors import Unavailable
 from perdure.services.core import Core
 from perdure.store import schema
-from perdure.store.migrate import newest_revision
 from perdure.telemetry import LogLine, get_logger
 
 _TICK_SECONDS: Final = 0.1
@@ -41,7 +40,7 @@ class Health:
         self._core = core
         self._max_lag = max_lag_ms / 1000
         self._worker_running = worker_running
-        self._newest = newest_revision()
+        self._newest = schema.newest_revision()
         self._lags: deque[float] = deque(maxlen=_WINDOW_TICKS)
         self._due: float | None = None
         self._task: asyncio.Task[None] | None = None

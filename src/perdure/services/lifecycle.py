@@ -19,6 +19,7 @@ from perdure.domain.event import Append, Appended, Segment, segment_of
 from perdure.domain.ids import ProjectId, RunKey
 from perdure.domain.lease import Claimed, Held
 from perdure.domain.run import Cancel, Command, Executor, Finish, RunNames, RunState, Signal, Start, Status, Yield
+from perdure.domain.scheduling import Scheduling
 from perdure.domain.stored_run import Run
 from perdure.domain.transitions import QueueOp, Transition, decide
 from perdure.ledger.notify import (
@@ -71,6 +72,7 @@ class Extra:
     output: str | None = None
     metadata: str | None = None
     input: str | None = None
+    scheduling: Scheduling | None = None
 
 
 NOTHING_EXTRA = Extra()
@@ -112,7 +114,7 @@ async def apply(
             move = Move(
                 key, believed.revision, transition, segments, believed.route,
                 expected_event_id=log_end if tries < _TIDY_TRIES else None,
-                output=extra.output, metadata=extra.metadata, input=extra.input,
+                output=extra.output, metadata=extra.metadata, input=extra.input, scheduling=extra.scheduling,
             )  # fmt: skip
             moved = await write(core.database, move, core.clock())
             if moved is not None:

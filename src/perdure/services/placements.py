@@ -42,8 +42,8 @@ class Taken:
 
 
 async def take(core: Core) -> Taken:
-    """Up to AT_ONCE pending runs that the engine does not know of: in turn from all projects, and of what is limited no
-    more than has room. Raises Unavailable."""
+    """Up to AT_ONCE due runs that the engine does not know of: in turn from all projects, of each no more than its
+    workers soon get to, and of what is limited no more than has room. Raises Unavailable."""
     now = at(core.clock())
     until = now + TAKEN_FOR
     lately = now + TOLD_FOR - ON_ITS_WAY

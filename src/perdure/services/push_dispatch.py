@@ -22,7 +22,7 @@ import httpx
 import msgspec
 
 from perdure.domain.errors import EgressRefused
-from perdure.domain.ids import RunId
+from perdure.domain.ids import ProjectId, RunId
 from perdure.domain.lease import Held
 from perdure.domain.message import Message, Role, parse_messages
 from perdure.domain.push_request import can_be_sent, push_body
@@ -71,26 +71,39 @@ async def living(core: Core) -> list[PushService]:
     return found
 
 
-async def claim(core: Core, services: Sequence[PushService], limit: int, each: int) -> list[Sending]:
-    """Take up to `limit` due runs, at most `each` for a service."""
+async def claim(core: Core, service: PushService, limit: int) -> list[Sending]:
+    """Take up to `limit` due runs for a service: of each project by priority, then age. For a service of all projects
+    the one with the fewest runs in flight comes first, as in every claim."""
+    if service.project_id is not None:
+        return await _claim(core, service, service.project_id, limit)
+    in_flight = await store.waiting_projects(core.database, service.routes, at(core.clock()))
     taken: list[Sending] = []
-    for service in services:
-        if len(taken) >= limit:
-            break
-        now = core.clock()
-        claimed = await store.claim(
-            core.database,
-            service,
-            service.routes,
-            min(each, limit - len(taken)),
-            now=at(now),
-            now_ms=now,
-            heard_since=at(now) - timedelta(seconds=SILENT_SECONDS),
-            expires=at(now) + timedelta(seconds=LEASE_SECONDS),
-        )
-        lifecycle.announce_claimed(core, [one.claimed for one in claimed], now)
-        taken.extend(Sending(service, one) for one in claimed)
+    while in_flight and len(taken) < limit:
+        first = min(in_flight, key=lambda project: in_flight[project])
+        # Where projects are to be compared, each run counts before the next is looked for.
+        more = await _claim(core, service, first, 1 if len(in_flight) > 1 else limit - len(taken))
+        if more and len(in_flight) > 1:
+            in_flight[first] += 1
+        else:
+            del in_flight[first]
+        taken.extend(more)
     return taken
+
+
+async def _claim(core: Core, service: PushService, project_id: ProjectId, limit: int) -> list[Sending]:
+    now = core.clock()
+    claimed = await store.claim(
+        core.database,
+        service,
+        project_id,
+        limit,
+        now=at(now),
+        now_ms=now,
+        heard_since=at(now) - timedelta(seconds=SILENT_SECONDS),
+        expires=at(now) + timedelta(seconds=LEASE_SECONDS),
+    )
+    lifecycle.announce_claimed(core, [one.claimed for one in claimed], now)
+    return [Sending(service, one) for one in claimed]
 
 
 async def send(core: Core, client: httpx.AsyncClient, sending: Sending) -> None:

@@ -9,10 +9,12 @@ sent anew.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -57,10 +59,10 @@ class _Told:
     said: str = ""
 
 
-async def due(core: Core) -> list[DueErrand]:
-    """What is to be told now; nobody else gets it for a while."""
+async def due(core: Core, limit: int, full: Sequence[UUID]) -> list[DueErrand]:
+    """What is to be told now, to none of the services that are told enough already; nobody else gets it for a while."""
     now = at(core.clock())
-    return await store.take_errands(core.database, now, now + timedelta(seconds=_TAKEN_SECONDS))
+    return await store.take_errands(core.database, now, now + timedelta(seconds=_TAKEN_SECONDS), limit, full)
 
 
 async def run_errand(core: Core, client: httpx.AsyncClient, errand: DueErrand) -> None:

@@ -107,7 +107,7 @@ async def start(core: Core, run: Run, input: bytes) -> Created:
     ConversationBusy by the policy of its conversation.
     """
     recorded = run.input is None and run.status is Status.PENDING
-    started = recorded and await _start_recorded(core, run, input, None)
+    started = recorded and await _start_recorded(core, run, Extra(input=input.decode()), None)
     return Created(await get(core, run.key), duplicate=not started)
 
 
@@ -283,13 +283,17 @@ async def _existing(core: Core, new: NewRun, request: RunRequest) -> Created:
     ):  # fmt: skip
         raise RunExists(f"Run {run.run_id} exists and is of another kind, owner or target: choose another public_id.")
     if request.input is not None and run.input is None and run.status is Status.PENDING:
-        await _start_recorded(core, run, request.input, request.conversation_policy)
+        scheduling = request.scheduling.over(run.scheduling)
+        scheduling.check(new.created_at)
+        extra = Extra(input=request.input.decode(), scheduling=scheduling)
+        await _start_recorded(core, run, extra, request.conversation_policy)
         run = await get(core, run.key)
     return Created(run, True, await conversation_line.held_by(core, run))
 
 
-async def _start_recorded(core: Core, run: Run, input: bytes, policy: RunPolicy | None) -> bool:
-    """The second phase of a two-phase start: the run was recorded before, now comes its input (veryfront.md 1.2).
+async def _start_recorded(core: Core, run: Run, extra: Extra, policy: RunPolicy | None) -> bool:
+    """The second phase of a two-phase start: the run was recorded before, now comes its input (veryfront.md 1.2), and
+    perhaps when it is to be executed.
 
     Answers whether this is what started it.
     """
@@ -297,5 +301,5 @@ async def _start_recorded(core: Core, run: Run, input: bytes, policy: RunPolicy 
         return False
     if not run.spec.remote:
         await _check_agent(core, run.project_id, run.agent_id or "")
-    applied = await conversation_line.apply(core, run, Enqueue(), Extra(input=input.decode()), wanted=policy)
+    applied = await conversation_line.apply(core, run, Enqueue(), extra, wanted=policy)
     return applied.transition is not None

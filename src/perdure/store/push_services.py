@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from perdure.domain.ids import ProjectId, PushServiceId, RunId, RunKey
 from perdure.domain.lease import Claimed, Held
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import asyncpg
 
 _SQL = load("push_services")
-_AT_ONCE = 50
 
 
 async def register(database: Database, new: PushService) -> PushService:
@@ -70,10 +70,16 @@ async def serves_agent(database: Database, project_id: ProjectId, agent_id: str)
     return row is not None and bool(row["serves"])
 
 
+async def waiting_projects(database: Database, routes: Sequence[str], now: datetime) -> dict[ProjectId, int]:
+    """Which projects have due runs for these routes, and how many runs of each are in flight. Of very many, some."""
+    rows = await database.fetch(_SQL["projects_waiting_for_push"], list(routes), now)
+    return {ProjectId(row["project_id"]): row["in_flight"] for row in rows}
+
+
 async def claim(
     database: Database,
     service: PushService,
-    routes: Sequence[str],
+    project_id: ProjectId,
     limit: int,
     *,
     now: datetime,
@@ -81,9 +87,9 @@ async def claim(
     heard_since: datetime,
     expires: datetime,
 ) -> list[PushClaim]:
-    """Take up to `limit` due runs for a service, as many as the limits of targets and projects let in."""
+    """Take up to `limit` due runs of a project for a service, as many as the limits of targets and projects let in."""
     sql = _SQL["claim_push_runs"]
-    before = (service.id, list(routes), service.project_id, service.agent_id, now)
+    before = (service.id, list(service.routes), project_id, service.agent_id, now)
     after = (heard_since, expires, now_ms)
     rows = await database.fetch(sql, *before, limit, *after, False)
     if not rows or not rows[0]["limited"]:
@@ -124,9 +130,12 @@ async def not_taken(database: Database, key: RunKey, service_id: PushServiceId) 
     await database.execute(_SQL["not_taken"], key.project_id, key.run_id, service_id)
 
 
-async def take_errands(database: Database, now: datetime, again: datetime) -> list[DueErrand]:
-    """What services are to be told now. Who takes an errand has until `again` before it is due for another."""
-    rows = await database.fetch(_SQL["take_errands"], now, again, _AT_ONCE)
+async def take_errands(
+    database: Database, now: datetime, again: datetime, limit: int, but_for: Sequence[UUID]
+) -> list[DueErrand]:
+    """What services other than those are to be told now. Who takes an errand has until `again` before it is due for
+    another."""
+    rows = await database.fetch(_SQL["take_errands"], now, again, limit, list(but_for))
     return [
         DueErrand(
             _key(row),

@@ -49,6 +49,7 @@ class Move:
     output: str | None = None
     metadata: str | None = None
     input: str | None = None
+    scheduling: Scheduling | None = None
 
     @property
     def state(self) -> RunState:
@@ -153,6 +154,7 @@ async def move(database: Rows, wanted: Move, now_ms: int) -> Moved | None:
     """Write a transition; None when the run has moved on meanwhile (read it again and decide again)."""
     state, error = wanted.state, wanted.transition.error
     now = at(now_ms)
+    when = wanted.scheduling
     row = await database.fetchrow(
         _SQL["transition_run"],
         wanted.key.project_id, wanted.key.run_id, wanted.expected_revision,
@@ -168,6 +170,7 @@ async def move(database: Rows, wanted: Move, now_ms: int) -> Moved | None:
         wanted.output, wanted.metadata,
         wanted.transition.queue, wanted.route, _due(wanted.transition, now_ms), wanted.input,
         wanted.transition.signals, wanted.transition.room_ms,
+        *((None, None, None) if when is None else (when.priority, when.run_after, when.deadline)),
     )  # fmt: skip
     return None if row is None else Moved(*row)
 

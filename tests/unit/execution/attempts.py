@@ -11,5 +11,5 @@ from perdure.execution.model_retry import RetryPolicy
 async def run_attempt(definition: AgentDefinition, run: RunContext, policy: RetryPolicy | None = None) -> Outcome:
     """The attempt's outcome; what it emitted last is in the log, where the executor writes it with the run's end."""
     outcome = await run_agent(definition, run, policy)
-    await run.log.flush()
+    await run.run_log.flush()
     return outcome

@@ -92,7 +92,7 @@ def context(log: MemoryLog, *, prompt: str | None = "hello", attempt: int = 1) -
         messages=messages,
         input={},
         answers=log.past.answers,
-        log=log,
+        run_log=log,
         clock=lambda: 0,
         past=log.past,
     )

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perdure.domain.errors import AppNotLoaded
 from perdure.domain.fold import SUPERSEDED
 from perdure.domain.message import Message, Role
 from perdure.domain.run import PendingCall, WaitingReason
@@ -18,7 +19,6 @@ from perdure.execution.demo.example import example_of
 from perdure.execution.demo.script import FAILED
 from perdure.execution.demo.story import chapter
 from perdure.execution.demo.wish import TOKENS_PER_SECOND, Story, wish_of
-from perdure.execution.loading import AppNotLoaded
 from perdure.execution.log import Completed, Outcome, RunFailed, Waiting
 from tests.unit.execution.attempts import run_attempt
 from tests.unit.execution.memory_log import (

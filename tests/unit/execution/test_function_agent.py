@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 
 import pytest
 from ag_ui.core import (
@@ -273,3 +275,27 @@ def test_every_id_is_used_once_whatever_two_attempts_yield(
             except RunFailed:
                 break
     assert len(started) == len(set(started))
+
+
+async def test_what_an_agent_logs_is_told_once_and_it_sees_that_it_is_being_stopped() -> None:
+    seen: list[bool] = []
+
+    async def logging(run: RunContext) -> Events:
+        await run.log("before")
+        await run.step("one", lambda: asyncio.sleep(0, 1))
+        await run.log(f"attempt {run.attempt}")
+        seen.append(run.cancelled)
+        yield TextMessageStartEvent(message_id="m")
+        if run.attempt == 1:
+            raise Killed
+        yield TextMessageEndEvent(message_id="m")
+
+    first = MemoryLog(eager=True)
+    agent = app_of(logging).agents["tested"]
+    with pytest.raises(Killed):
+        await run_attempt(agent, context(first))
+    second = MemoryLog(first.lines, eager=True)
+    await run_attempt(agent, replace(context(second, attempt=2), stopping=lambda: True))
+    lines = [event["value"] for event in public(second.lines) if event.get("name") == "perdure.log"]
+    assert lines == [{"stream": "log", "text": "before\n"}, {"stream": "log", "text": "attempt 1\n"}]
+    assert seen == [False, True]

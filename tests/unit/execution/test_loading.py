@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from perdure.execution.loading import AppNotLoaded, load_app
+from perdure.domain.errors import AppNotLoaded
+from perdure.execution.loading import load_app
 
 APP = "from perdure.execution.registry import App\n"
 

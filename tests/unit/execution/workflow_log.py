@@ -79,7 +79,7 @@ class Tape:
             messages=(),
             input=given,
             answers=past.answers,
-            log=self,
+            run_log=self,
             clock=self.clock,
             past=past,
             links=self.links,

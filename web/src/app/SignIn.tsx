@@ -41,8 +41,9 @@ export function SignIn() {
           error={error}
           hint={
             <>
-              <code className="font-mono">perdure dev</code> prints a link that signs you in. Elsewhere{" "}
-              <code className="font-mono">perdure keys create NAME</code> makes a key.
+              <code className="font-mono whitespace-nowrap">perdure dev</code> prints a link that signs you
+              in. Elsewhere <code className="font-mono whitespace-nowrap">perdure keys create NAME</code>{" "}
+              makes a key.
             </>
           }
         >

@@ -1,13 +1,13 @@
 import { useNavigate } from "@tanstack/react-router";
 import { CircleCheck } from "lucide-react";
 import { useRef } from "react";
+import type { CallAnswerHandle } from "@/answers/CallAnswer";
 import { PageHeader } from "@/app/PageHeader";
 import { KeyHint } from "@/design/KeyHint";
 import { EmptyState, ErrorState, Skeleton } from "@/design/states";
 import { useHotkeys } from "@/hooks/useHotkeys";
 import { useListKeys } from "@/hooks/useListKeys";
 import { useNow } from "@/hooks/useNow";
-import type { CallAnswerHandle } from "./CallAnswer";
 import { QuestionCard } from "./QuestionCard";
 import { type Question, useWaiting } from "./useWaiting";
 

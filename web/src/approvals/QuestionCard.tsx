@@ -1,12 +1,12 @@
 import { Link } from "@tanstack/react-router";
 import type { ReactNode, Ref } from "react";
+import { CallAnswer, type CallAnswerHandle } from "@/answers/CallAnswer";
+import { InputForm } from "@/answers/InputForm";
 import { Badge } from "@/design/Badge";
 import { cx } from "@/design/cx";
 import { ago, moment } from "@/design/format";
+import { JsonText } from "@/design/JsonText";
 import { Skeleton } from "@/design/states";
-import { JsonText } from "@/run/chat/ToolCall";
-import { CallAnswer, type CallAnswerHandle } from "./CallAnswer";
-import { InputForm } from "./InputForm";
 import { useCall } from "./useCall";
 import type { InputRequest, Question, WaitingCall, WaitingRun } from "./useWaiting";
 

@@ -1,8 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { call } from "@/api/client";
-import { beginChat, foldChat } from "@/run/chat/fold";
-import type { ToolItem } from "@/run/chat/items";
-import type { LogEvent } from "@/run/events/event";
+import { beginChat, foldChat } from "@/log/chat/fold";
+import type { ToolItem } from "@/log/chat/items";
+import type { LogEvent } from "@/log/event";
 
 const PAGE = 500;
 /** A call is told shortly before the run waits for it; further back than this nobody looks. */

@@ -1,6 +1,8 @@
 // What waits for a person: tool calls that need approval or a result, and open input requests, of all runs of the project.
 // It is asked for again and again instead of streamed: a browser has six connections to a server, for all of its tabs.
+
 import { useQuery } from "@tanstack/react-query";
+import { INPUTS_KEY, RUNS_KEY } from "@/api/cached";
 import { call } from "@/api/client";
 import type { Answer, RunPage } from "@/api/types";
 import { useProject } from "@/app/identity";
@@ -24,8 +26,6 @@ export interface Waiting {
   refetch: () => void;
 }
 
-export const RUNS_KEY = ["waiting", "runs"] as const;
-export const INPUTS_KEY = ["waiting", "inputs"] as const;
 const PAGE = 200;
 /** More questions than this nobody has in view. */
 const MOST = 1_000;

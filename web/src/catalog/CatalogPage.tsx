@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { LayoutGrid, Play, Search } from "lucide-react";
 import { lazy, Suspense, useRef, useState } from "react";
 import { call } from "@/api/client";
+import { KINDS } from "@/api/runs";
 import { PageHeader } from "@/app/PageHeader";
 import { SteerButton } from "@/app/SteerButton";
 import { Badge } from "@/design/Badge";
@@ -12,7 +13,6 @@ import { Loaded } from "@/design/Loaded";
 import { EmptyState } from "@/design/states";
 import { useHotkeys } from "@/hooks/useHotkeys";
 import { useNow } from "@/hooks/useNow";
-import { KINDS } from "@/runs/filters";
 import type { Entry } from "./start";
 
 const READ_MS = 5_000;

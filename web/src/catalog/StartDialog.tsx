@@ -7,7 +7,8 @@ import { Button } from "@/design/Button";
 import { cx } from "@/design/cx";
 import { Dialog } from "@/design/Dialog";
 import { Field, INPUT, Input } from "@/design/Field";
-import { JsonControl, SchemaForm } from "./SchemaForm";
+import { JsonControl } from "@/design/JsonControl";
+import { SchemaForm } from "./SchemaForm";
 import { defaultsOf, fieldsOf, type JsonSchema } from "./schema";
 import { type Entry, type Options, startRun } from "./start";
 

@@ -6,6 +6,8 @@ export interface Column<T> {
   cell: (row: T) => ReactNode;
   /** Numbers stand at the right. */
   numeric?: boolean;
+  /** Buttons stand at the right; what they say needs no header but for who cannot see them. */
+  buttons?: boolean;
   className?: string;
 }
 
@@ -20,7 +22,7 @@ export interface TableProps<T> {
 /** A table of few rows; long lists are virtual instead. */
 export function Table<T>({ label, columns, rows, keyOf }: TableProps<T>) {
   return (
-    <div role="region" aria-label={label} tabIndex={0} className="overflow-x-auto">
+    <div role="region" aria-label={label} tabIndex={0} className="relative overflow-x-auto">
       <table className="w-full text-left text-sm">
         <thead className="text-xs text-muted">
           <tr className="border-b border-line">
@@ -30,7 +32,7 @@ export function Table<T>({ label, columns, rows, keyOf }: TableProps<T>) {
                 scope="col"
                 className={cx("h-9 px-4 font-medium whitespace-nowrap", column.numeric && "text-right")}
               >
-                {column.header}
+                {column.buttons ? <span className="sr-only">{column.header}</span> : column.header}
               </th>
             ))}
           </tr>
@@ -41,7 +43,12 @@ export function Table<T>({ label, columns, rows, keyOf }: TableProps<T>) {
               {columns.map((column) => (
                 <td
                   key={column.header}
-                  className={cx("px-4 py-2", column.numeric && "text-right tabular-nums", column.className)}
+                  className={cx(
+                    "px-4 py-2",
+                    column.numeric && "text-right tabular-nums",
+                    column.buttons && "text-right",
+                    column.className,
+                  )}
                 >
                   {column.cell(row)}
                 </td>

@@ -85,6 +85,7 @@ function KeyTable({ keys, onRevoked }: { keys: readonly Key[]; onRevoked: () => 
           },
           {
             header: "Revoke",
+            buttons: true,
             cell: (key) =>
               key.revoked_at ? null : (
                 <Button tone="danger" aria-label={`Revoke ${key.name}`} onClick={() => setAsked(key)}>

@@ -3,10 +3,10 @@ import { Link } from "@tanstack/react-router";
 import { CornerLeftUp, Network } from "lucide-react";
 import { Popover } from "radix-ui";
 import { call } from "@/api/client";
+import { isLive } from "@/api/runs";
 import type { Run } from "@/api/types";
 import { cx } from "@/design/cx";
 import { StatusChip } from "@/design/StatusChip";
-import { isLive } from "@/runs/rows";
 
 const LIVE_MS = 5_000;
 

@@ -2,18 +2,18 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { Ban, Copy, Ellipsis, GitFork, RefreshCcw, RotateCcw, Send } from "lucide-react";
 import { useState } from "react";
+import { runKey } from "@/api/cached";
 import { call } from "@/api/client";
+import { isLive } from "@/api/runs";
 import type { Run } from "@/api/types";
 import { useForbidden } from "@/app/identity";
 import { SteerButton } from "@/app/SteerButton";
 import { Button } from "@/design/Button";
 import { Menu, MenuItem } from "@/design/Menu";
 import { toast, toastError } from "@/design/Toast";
-import { isLive } from "@/runs/rows";
 import { curlOf } from "./curl";
 import { SignalDialog } from "./SignalDialog";
 import { useAt } from "./useAt";
-import { runKey } from "./useRun";
 
 /** What can be done with a run now: the likely thing as a button, the rest in a menu. */
 export function RunActions({ run }: { run: Run }) {

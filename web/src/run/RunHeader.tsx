@@ -1,12 +1,12 @@
 import { Link } from "@tanstack/react-router";
 import { ChevronLeft } from "lucide-react";
 import type { ReactNode } from "react";
+import { isLive } from "@/api/runs";
 import type { Run } from "@/api/types";
 import { CopyButton } from "@/design/CodeBlock";
 import { ago, duration, moment } from "@/design/format";
 import { StatusChip } from "@/design/StatusChip";
 import { useNow } from "@/hooks/useNow";
-import { isLive } from "@/runs/rows";
 import { useLog } from "./events/log";
 import { Family } from "./Family";
 import { RunActions } from "./RunActions";

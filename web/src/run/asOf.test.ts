@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Run } from "@/api/types";
+import type { LogEvent } from "@/log/event";
 import { runAsOf } from "./asOf";
-import type { LogEvent } from "./events/event";
 
 function log(...payloads: Record<string, unknown>[]): LogEvent[] {
   return payloads.map((payload, place) => ({

@@ -1,6 +1,7 @@
 // A run as it was at an event of its log.
+
 import type { Run } from "@/api/types";
-import { customOf, isObject, type LogEvent } from "./events/event";
+import { customOf, isObject, type LogEvent } from "@/log/event";
 
 type Past = Pick<
   Run,

@@ -1,8 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
+import { runKey } from "@/api/cached";
 import { call } from "@/api/client";
+import { isLive } from "@/api/runs";
 import type { Run } from "@/api/types";
-import { isLive } from "@/runs/rows";
 
 const LIVE_MS = 2_000;
 
@@ -18,8 +19,4 @@ export function useRun(runId: string) {
     queryFn: ({ signal }): Promise<Run> => call("get", "/runs/{run_id}", { path: { run_id: runId }, signal }),
     refetchInterval: ({ state }) => (state.data && !isLive(state.data.status) ? false : LIVE_MS),
   });
-}
-
-export function runKey(runId: string): readonly string[] {
-  return ["run", runId];
 }

@@ -1,10 +1,11 @@
 import { useState } from "react";
 import { call } from "@/api/client";
+import { isLive } from "@/api/runs";
 import { SteerButton } from "@/app/SteerButton";
 import { Button } from "@/design/Button";
 import { Dialog } from "@/design/Dialog";
 import { toast, toastError } from "@/design/Toast";
-import { isLive, type RunRow } from "./rows";
+import type { RunRow } from "./rows";
 
 const AT_ONCE = 6;
 /** So many are listed before they are cancelled. */

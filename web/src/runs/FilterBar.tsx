@@ -1,12 +1,13 @@
 import { ListFilter, Search, X } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
+import { KINDS } from "@/api/runs";
 import { Button } from "@/design/Button";
 import { Input } from "@/design/Field";
 import { moment } from "@/design/format";
 import { KeyHint } from "@/design/KeyHint";
 import { Menu, MenuCheck } from "@/design/Menu";
 import { useHotkeys } from "@/hooks/useHotkeys";
-import { isFiltered, KINDS, type RunFilters, STATUSES, statusesOf } from "./filters";
+import { isFiltered, type RunFilters, STATUSES, statusesOf } from "./filters";
 
 const SETTLED_MS = 250;
 

@@ -9,12 +9,13 @@ import {
   useMemo,
   useRef,
 } from "react";
+import { isLive } from "@/api/runs";
 import { cx } from "@/design/cx";
 import { useListKeys } from "@/hooks/useListKeys";
 import { useNow } from "@/hooks/useNow";
 import { COLUMNS, tookOf } from "./columns";
 import { GRID, ROW_PX, RunsTableRow } from "./RunsTableRow";
-import { isLive, type RunRow } from "./rows";
+import type { RunRow } from "./rows";
 import { useUsage } from "./usage";
 import type { LiveRuns } from "./useRunFeed";
 

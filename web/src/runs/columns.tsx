@@ -1,10 +1,11 @@
 import { Link } from "@tanstack/react-router";
 import type { ComponentType } from "react";
+import { isLive } from "@/api/runs";
 import { Badge } from "@/design/Badge";
 import { ago, count, duration, moment, roughly } from "@/design/format";
 import { StatusChip } from "@/design/StatusChip";
 import type { RunFilters } from "./filters";
-import { isLive, type RunRow } from "./rows";
+import type { RunRow } from "./rows";
 import type { Usage } from "./UsageFeed";
 
 export interface CellProps {

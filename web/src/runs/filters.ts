@@ -1,4 +1,5 @@
 // What the list shows, as it stands in the URL.
+import { KINDS } from "@/api/runs";
 import type { RunKind, RunStatus } from "@/api/types";
 
 export const STATUSES = [
@@ -9,7 +10,6 @@ export const STATUSES = [
   "failed",
   "cancelled",
 ] as const satisfies readonly RunStatus[];
-export const KINDS = ["agent", "workflow", "task", "eval"] as const satisfies readonly RunKind[];
 
 export interface RunFilters {
   /** Words to look for. */

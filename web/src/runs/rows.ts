@@ -1,5 +1,7 @@
 // A row of the list, and where rows come from: the list of runs, or the search, which tells less about each.
+
 import { call } from "@/api/client";
+import { isLive } from "@/api/runs";
 import type { Answer, RunKind, RunPage, RunStatus } from "@/api/types";
 import { type RunFilters, statusesOf } from "./filters";
 
@@ -32,10 +34,6 @@ export const PAGE_ROWS = 100;
 
 export function rowsFor(filters: RunFilters): ReadRows {
   return filters.q ? searched(filters, filters.q) : listed(filters);
-}
-
-export function isLive(status: RunStatus): boolean {
-  return status === "pending" || status === "running" || status === "waiting";
 }
 
 /** What the server takes for the filters that are no times and no words. */

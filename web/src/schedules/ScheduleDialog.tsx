@@ -3,10 +3,10 @@ import { type FormEvent, useState } from "react";
 import { call } from "@/api/client";
 import { messageOf } from "@/api/problem";
 import type { Answer, Body } from "@/api/types";
-import { JsonControl } from "@/catalog/SchemaForm";
 import { Button } from "@/design/Button";
 import { Dialog } from "@/design/Dialog";
 import { Field, INPUT, Input } from "@/design/Field";
+import { JsonControl } from "@/design/JsonControl";
 import { inZone, nextFires } from "./preview";
 
 export type Schedule = Answer<"/projects/{ref}/schedules", "get">["schedules"][number];

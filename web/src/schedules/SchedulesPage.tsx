@@ -114,6 +114,7 @@ function ScheduleTable({ schedules, onAsk, onDone }: ScheduleTableProps) {
           { header: "Runs", cell: (one) => one.run_count, numeric: true },
           {
             header: "Actions",
+            buttons: true,
             cell: (one) => <Actions of={one} onAsk={onAsk} onDone={onDone} />,
           },
         ]}

@@ -118,10 +118,11 @@ function Charts({ usage, range }: { usage: Usage; range: Range }) {
       [(made) => made.usage.inputTokens, (made) => made.usage.outputTokens],
       0,
     );
+    // The server says 0 of a span in which nothing has ended.
     const times = [
-      (made: { duration: { medianMs: number } }) => made.duration.medianMs,
-      (made: { duration: { p95Ms: number } }) => made.duration.p95Ms,
-      (made: { duration: { p99Ms: number } }) => made.duration.p99Ms,
+      (made: { duration: { medianMs: number } }) => made.duration.medianMs || null,
+      (made: { duration: { p95Ms: number } }) => made.duration.p95Ms || null,
+      (made: { duration: { p99Ms: number } }) => made.duration.p99Ms || null,
     ];
     const took = (made: Usage["runs"]["timeSeries"]) => spread(usage, range, made, times as never, null);
     return [
@@ -141,7 +142,7 @@ function Charts({ usage, range }: { usage: Usage; range: Range }) {
     ];
   }, [usage, range]);
   return (
-    <div className="grid gap-4 lg:grid-cols-2">
+    <div className="grid gap-4 lg:grid-cols-2 lg:[&>:last-child:nth-child(odd)]:col-span-2">
       {charts.map((one) => (
         <ChartCard key={one.label} {...one} />
       ))}

@@ -105,7 +105,7 @@ export function spread<T>(
   usage: Usage,
   range: Range,
   series: readonly Spanned<T>[] | undefined,
-  values: readonly ((point: T) => number)[],
+  values: readonly ((point: T) => number | null)[],
   none: number | null,
 ): { times: number[]; lines: (number | null)[][] } {
   const { milliseconds, stepMs } = RANGES[range];

@@ -6,7 +6,7 @@ import type { Answer } from "@/api/types";
 import { PageHeader } from "@/app/PageHeader";
 import { Badge } from "@/design/Badge";
 import { CodeBlock } from "@/design/CodeBlock";
-import { duration, moment } from "@/design/format";
+import { ago, duration, moment } from "@/design/format";
 import { Loaded } from "@/design/Loaded";
 import { EmptyState } from "@/design/states";
 import { useNow } from "@/hooks/useNow";
@@ -31,7 +31,11 @@ export default function WorkersPage() {
     <>
       <PageHeader
         title="Workers"
-        note={query.data ? `${workers.length} at work, ${holding} runs held` : undefined}
+        note={
+          query.data
+            ? `${workers.length} at work, ${holding} ${holding === 1 ? "run" : "runs"} held`
+            : undefined
+        }
       />
       <div className="min-h-0 flex-1 overflow-auto px-4 pb-6 sm:px-6">
         <Loaded query={query}>
@@ -53,8 +57,7 @@ export default function WorkersPage() {
 }
 
 function WorkerCard({ worker, now }: { worker: Worker; now: number }) {
-  const silent = Math.max(0, now - Date.parse(worker.heartbeat_at));
-  const stale = silent > STALE_MS;
+  const stale = now - Date.parse(worker.heartbeat_at) > STALE_MS;
   return (
     <li data-worker={worker.id} className="rounded-lg border border-line bg-surface p-4">
       <div className="flex flex-wrap items-center gap-x-3 gap-y-1.5">
@@ -64,7 +67,7 @@ function WorkerCard({ worker, now }: { worker: Worker; now: number }) {
         <Badge>{worker.sort}</Badge>
         {stale ? <Badge tone="bad">Stale</Badge> : <Badge tone="good">Alive</Badge>}
         <span className="ml-auto text-xs text-muted" title={moment(worker.heartbeat_at)}>
-          heard of {duration(Math.floor(silent / 1_000) * 1_000)} ago
+          heard of {ago(worker.heartbeat_at, now)}
         </span>
       </div>
       <dl className="mt-2 flex flex-wrap gap-x-6 gap-y-1 text-xs">

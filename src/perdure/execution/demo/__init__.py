@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ag_ui.core import BaseEvent
 from pydantic_ai import Agent
@@ -13,11 +13,16 @@ from pydantic_ai.settings import ModelSettings
 
 from perdure.domain.agui import TextContent, TextEnd, TextStart, content_id
 from perdure.domain.message import last_user_text
-from perdure.execution.demo.model import real_model
 from perdure.execution.demo.script import Sleep, scripted_model
 from perdure.execution.demo.tools import demo_tools
 from perdure.execution.log import RunContext
 from perdure.execution.registry import App
+from perdure.lazy import Lazy
+
+if TYPE_CHECKING:
+    from perdure.execution.demo import model as models
+else:
+    models = Lazy("perdure.execution.demo.model")
 
 INSTRUCTIONS: Final = """\
 You are the demo agent of Perdure, a server for durable agent runs. Answer in the language of the user, and briefly.
@@ -66,6 +71,5 @@ def demo_agent(model: str | None, sleep: Sleep = asyncio.sleep) -> Agent[None, s
     """The agent `demo`."""
     if model is None:
         return Agent(scripted_model(sleep), name="demo", instructions=INSTRUCTIONS, tools=demo_tools())
-    return Agent(
-        real_model(model), name="demo", instructions=INSTRUCTIONS, tools=demo_tools(), model_settings=NO_SDK_RETRIES
-    )
+    real = models.real_model(model)
+    return Agent(real, name="demo", instructions=INSTRUCTIONS, tools=demo_tools(), model_settings=NO_SDK_RETRIES)

@@ -1,7 +1,8 @@
 """The engine for those who outgrow one database's queue: Temporal places the runs (design section 4, ADR 0010).
 
-The database stays the truth: a run is claimed there, under a fence, by whoever Temporal has chosen, and every write of
-its executor carries that fence. Temporal has the timers, the retries, the placement, and sees who falls silent.
+The database stays the truth, and keeps the order: a run is claimed there, under a fence, by whoever Temporal has
+chosen, and every write of its executor carries that fence. Temporal has the retries, the placement, and sees who falls
+silent.
 """
 
 from __future__ import annotations
@@ -52,6 +53,6 @@ class TemporalEngine:
 
     async def work(self, serves: frozenset[tuple[str, str]], execute: Execute) -> Working:
         """Start a worker."""
-        worker = TemporalWorker(self._core, serves, execute, self._options, self._place)
+        worker = TemporalWorker(self._core, serves, execute, self._options, self._place, self._orders.wake)
         await worker.start()
         return worker

@@ -18,7 +18,7 @@ from perdure.domain.ids import RunKey
 from perdure.domain.placement import Placement
 from perdure.execution.engines.opening import TemporalPlace
 from perdure.execution.engines.temporal_client import AWAY, RPC_TIMEOUT, connect
-from perdure.execution.engines.temporal_workflow import PLACED, RUN, Order, due_ms
+from perdure.execution.engines.temporal_workflow import PLACED, RUN, Order
 from perdure.ledger.notify import CANCEL_CHANNEL, QUEUE_CHANNEL, run_of
 from perdure.services import placements
 from perdure.services import runs as run_service
@@ -156,10 +156,8 @@ class Orders:
 
     async def _order(self, client: Client, run: Placement) -> None:
         """Start the run's workflow; one that is open learns by the signal that there is more to do."""
-        order = Order(
-            str(run.key.project_id), run.key.run_id, run.route, run.revision, due_ms(run.available_at),
-            int(self._heartbeat.total_seconds() * 1000),
-        )  # fmt: skip
+        heartbeat_ms = int(self._heartbeat.total_seconds() * 1000)
+        order = Order(str(run.key.project_id), run.key.run_id, run.route, run.revision, heartbeat_ms)
         await client.start_workflow(
             RUN,
             order,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -43,7 +43,10 @@ _WORKFLOWS_CACHED = 500
 
 
 class TemporalWorker:
-    """Takes the runs that Temporal hands to it, and executes them like any worker."""
+    """Takes the runs that Temporal hands to it, and executes them like any worker.
+
+    `claimed` is called when it has taken one: there is room for another.
+    """
 
     def __init__(
         self,
@@ -52,10 +55,12 @@ class TemporalWorker:
         execute: Execute,
         options: WorkerOptions,
         place: TemporalPlace,
+        claimed: Callable[[], None],
     ) -> None:
         self._core = core
         self._options = options
         self._place = place
+        self._told_of_claim = claimed
         self._hands = Hands(core, serves, execute, options, self._freed)
         self._room = asyncio.Semaphore(options.concurrency)
         self._stopping = False
@@ -111,6 +116,7 @@ class TemporalWorker:
                 claimed = await self._claim(key, order.route)
             if claimed is None:
                 return await self._not_claimed(key, order)
+            self._told_of_claim()
             begun = self._hands.begin(claimed, await run_service.get(self._core, key))
             return begun
         except RunNotFound:

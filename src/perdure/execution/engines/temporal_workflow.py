@@ -1,7 +1,7 @@
 """What Temporal runs: one workflow for each time that a run waits for a worker (ADR 0010).
 
-The workflow waits until the run is due, has an activity execute it on a worker that serves its route, and ends when
-that attempt has ended. Temporal keeps the timer, finds the worker, and runs the activity again when it is silent.
+The workflow has an activity execute the run on a worker that serves its route, and ends when that attempt has ended.
+Temporal finds the worker, and runs the activity again when it is silent.
 This module imports nothing of ours: its code must be replayable.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from temporalio import workflow
@@ -27,18 +27,19 @@ _LONGEST_ATTEMPT: Final = timedelta(days=3650)
 """Temporal wants a limit; how long a run may take is said by its own deadline."""
 _RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
 _FIRST_PAUSE_SECONDS: Final = 0.25
-_LONGEST_PAUSE_SECONDS: Final = 10.0
+_LONGEST_PAUSE_SECONDS: Final = 2.0
+"""Few runs are tried over and over, as Temporal is told of few. One that is left to workers of its version soon finds
+one of them."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """A run to be executed. Times are integer milliseconds; `revision` is that of the run when it was placed."""
+    """A run to be executed. `revision` is that of the run when it was placed, `heartbeat_ms` in milliseconds."""
 
     project_id: str
     run_id: str
     route: str
     revision: int
-    due_ms: int
     heartbeat_ms: int
 
 
@@ -77,7 +78,6 @@ class RunWorkflow:
     async def _see_to_it(self) -> None:
         tries = 0
         while self._served < self._order.revision:
-            await self._until_due()
             answer = await self._execute()
             self._served = max(self._served, answer.revision)
             if answer.later:
@@ -97,14 +97,6 @@ class RunWorkflow:
         self._nudged = False
         with suppress(TimeoutError):
             await workflow.wait_condition(lambda: self._nudged, timeout=timedelta(seconds=seconds))
-
-    async def _until_due(self) -> None:
-        while (seconds := self._order.due_ms / 1000 - workflow.now().timestamp()) > 0:
-            order = self._order
-            try:
-                await workflow.wait_condition(lambda: self._order is not order, timeout=timedelta(seconds=seconds))  # noqa: B023
-            except TimeoutError:
-                return
 
     async def _execute(self) -> Answer:
         order = self._order
@@ -127,8 +119,3 @@ class RunWorkflow:
     async def _cancel_run(self) -> None:
         """Somebody cancelled the workflow: that ends the run, as it would from our side."""
         await workflow.execute_activity(CANCEL, self._order, start_to_close_timeout=timedelta(seconds=30))
-
-
-def due_ms(at: datetime) -> int:
-    """A time of the queue in the order's unit."""
-    return int(at.astimezone(UTC).timestamp() * 1000)

@@ -135,7 +135,7 @@ class _Attempt:
 
     def _replay(self) -> Outcome | None:
         """Take up what earlier attempts recorded; answers how the run stands if the agent need not be asked."""
-        while (recorded := self._run.log.step(self._key())) is not None:
+        while (recorded := self._run.run_log.step(self._key())) is not None:
             record = msgspec.json.decode(recorded, type=_Record)
             self._take(record)
             if record.finished:

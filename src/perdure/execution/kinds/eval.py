@@ -90,7 +90,7 @@ class _Evaluation:
                 return result
 
         # What is recorded already does not wait for what is not: the count of the progress begins with it.
-        self._done = sum(self._run.log.step(f"step:case:{name}") is not None for name, _ in named)
+        self._done = sum(self._run.run_log.step(f"step:case:{name}") is not None for name, _ in named)
         tasks = [asyncio.create_task(one(name, case)) for name, case in named]
         try:
             return list(await asyncio.gather(*tasks))
@@ -107,6 +107,6 @@ class _Evaluation:
         self._done += 1
         shown = {key: result[key] for key in ("passed", "error", "assertions", "scores", "labels")}
         told = {"case": name, "done": self._done, "total": self._total, **shown}
-        await self._run.log.emit(CustomEvent(name=CASE, value=told))
+        await self._run.run_log.emit(CustomEvent(name=CASE, value=told))
         await self._run.progress(self._done, self._total, name)
         return result

@@ -84,7 +84,7 @@ class InitialCalls(AbstractCapability[Any]):
 
     async def _ids(self, emitter: Emitter) -> list[str]:
         """Those that the caller gave or, where the log has had one, the like of it."""
-        recorded = emitter.run.log.step(INITIAL_STEP)
+        recorded = emitter.run.run_log.step(INITIAL_STEP)
         if recorded is not None:
             return msgspec.json.decode(recorded, type=list[str])
         ids: list[str] = []

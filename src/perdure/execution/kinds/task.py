@@ -232,4 +232,4 @@ async def _tell(run: RunContext, ended: _Ended, error: str | None) -> None:
         value["signal"] = signal.Signals(ended.exit.signal).name
     if error is not None:
         value["error"] = error
-    await run.log.emit(CustomEvent(name=EXITED, value=value))
+    await run.run_log.emit(CustomEvent(name=EXITED, value=value))

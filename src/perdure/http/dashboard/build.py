@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -43,8 +44,12 @@ class Asset:
     encoded: Mapping[str, bytes]
 
 
+@cache
 def read_build(folder: Path = FOLDER) -> Mapping[str, Asset]:
-    """The files by their path below `folder`; empty where there is no build, that is no index. Raises OSError."""
+    """The files by their path below `folder`; empty where there is no build, that is no index. Raises OSError.
+
+    A process reads a folder once: a new build is served after a restart.
+    """
     if not (folder / INDEX).is_file():
         return {}
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in _ENCODINGS)

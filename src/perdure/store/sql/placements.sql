@@ -1,8 +1,12 @@
 -- name: take_unplaced
--- System: pending runs that the engine has not been told of, taken by one process for a while, up to 100: in turn from all projects, in each by priority and age, and of what is limited no more than has room (runs placed up to $3 or from $4 on are on their way).
+-- System: due runs that the engine has not been told of, taken by one process for a while, up to 100: in turn from all projects, in each by priority and age. It has at most twice as many runs of a project and route before it as workers could execute, and of what is limited no more than has room (runs placed up to $3 or from $4 on are on their way).
 WITH RECURSIVE limits AS MATERIALIZED (
     SELECT EXISTS (SELECT FROM projects WHERE max_running IS NOT NULL)
            OR EXISTS (SELECT FROM catalog WHERE concurrency IS NOT NULL) AS apply
+), slots AS MATERIALIZED (
+    SELECT served.route, sum(w.concurrency) AS runs
+    FROM workers w CROSS JOIN LATERAL unnest(w.routes) AS served(route)
+    GROUP BY served.route
 ), first AS MATERIALIZED (
     -- The round begins at a target drawn by lot: where it is cut short, nobody is passed over for ever.
     SELECT coalesce((SELECT kind || ':' || name FROM catalog
@@ -42,8 +46,19 @@ WITH RECURSIVE limits AS MATERIALIZED (
     WHERE (SELECT apply FROM limits)
     GROUP BY f.project_id, f.route
 ), room AS MATERIALIZED (
-    SELECT w.route, w.project_id, w.level, p.max_running - busy.project AS of_project, c.concurrency - busy.route AS of_route
+    SELECT w.route, w.project_id, w.level, p.max_running - busy.project AS of_project, c.concurrency - busy.route AS of_route,
+           ahead.most - ahead.runs AS of_engine
     FROM walked w
+    CROSS JOIN LATERAL (
+        -- The engine keeps its own order: what it has not been told of yet is what can still be fair.
+        SELECT s.most, (SELECT count(*) FROM (SELECT FROM run_queue q
+                                              WHERE q.lease_owner IS NULL AND q.place_again_at IS NOT NULL
+                                                AND left(q.route, 9) <> 'external:'
+                                                AND q.route = w.route AND q.project_id = w.project_id
+                                                AND q.available_at <= $2
+                                              LIMIT s.most) told) AS runs
+        FROM (SELECT greatest(2, 2 * coalesce((SELECT runs FROM slots WHERE route = w.route), 0)) AS most) s
+    ) ahead
     LEFT JOIN projects p ON p.id = w.project_id AND p.max_running IS NOT NULL
     LEFT JOIN catalog c ON c.concurrency IS NOT NULL AND c.kind = split_part(w.route, ':', 1)
                        AND c.name = substr(w.route, strpos(w.route, ':') + 1)
@@ -54,23 +69,22 @@ WITH RECURSIVE limits AS MATERIALIZED (
     ) busy
 ), candidate AS (
     SELECT m.*, c.available_at,
-           row_number() OVER (PARTITION BY m.project_id ORDER BY m.level, c.available_at) AS nth_of_project
+           row_number() OVER (PARTITION BY m.project_id ORDER BY m.level, c.available_at) AS nth_of_project,
+           row_number() OVER (PARTITION BY m.project_id, m.route ORDER BY m.level, c.available_at) AS nth_of_both
     FROM room m
     CROSS JOIN LATERAL (
         SELECT q.available_at
         FROM run_queue q
         WHERE q.lease_owner IS NULL AND q.place_again_at IS NULL AND left(q.route, 9) <> 'external:'
-          AND q.route = m.route AND q.project_id = m.project_id AND -q.priority = m.level
-          -- What is limited is placed when it is due, all else at once: the engine keeps the time.
-          AND (q.available_at <= $2 OR (m.of_project IS NULL AND m.of_route IS NULL))
+          AND q.route = m.route AND q.project_id = m.project_id AND -q.priority = m.level AND q.available_at <= $2
         ORDER BY q.available_at
         LIMIT 100
     ) c
-    WHERE coalesce(m.of_project, 1) > 0 AND coalesce(m.of_route, 1) > 0
+    WHERE coalesce(m.of_project, 1) > 0 AND coalesce(m.of_route, 1) > 0 AND m.of_engine > 0
 ), placed AS (
     SELECT *, row_number() OVER (PARTITION BY route ORDER BY nth_of_project, level, available_at) AS nth_of_route
     FROM candidate
-    WHERE nth_of_project <= coalesce(of_project, nth_of_project)
+    WHERE nth_of_project <= coalesce(of_project, nth_of_project) AND nth_of_both <= of_engine
 ), share AS (
     SELECT route, project_id, level, count(*) AS runs
     FROM (SELECT * FROM placed
@@ -85,7 +99,7 @@ WITH RECURSIVE limits AS MATERIALIZED (
         SELECT q.project_id, q.run_id
         FROM run_queue q
         WHERE q.lease_owner IS NULL AND q.place_again_at IS NULL AND left(q.route, 9) <> 'external:'
-          AND q.route = share.route AND q.project_id = share.project_id AND -q.priority = share.level
+          AND q.route = share.route AND q.project_id = share.project_id AND -q.priority = share.level AND q.available_at <= $2
         ORDER BY q.available_at
         LIMIT share.runs
         FOR UPDATE SKIP LOCKED
@@ -96,7 +110,7 @@ WITH RECURSIVE limits AS MATERIALIZED (
     WHERE q.project_id = u.project_id AND q.run_id = u.run_id
     RETURNING q.project_id, q.run_id, q.route, q.priority, q.available_at
 )
-SELECT t.project_id, t.run_id, t.route, t.available_at, h.revision
+SELECT t.project_id, t.run_id, t.route, h.revision
 FROM taken t JOIN run_head h ON h.project_id = t.project_id AND h.run_id = t.run_id
 ORDER BY row_number() OVER (PARTITION BY t.project_id ORDER BY t.priority DESC, t.available_at), t.available_at;
 

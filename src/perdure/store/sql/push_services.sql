@@ -47,8 +47,44 @@ SELECT EXISTS (
       AND (agent_id = $2 OR (agent_id IS NULL AND $2 IN (service_name, service_key)))
 ) AS serves;
 
+-- name: projects_waiting_for_push
+-- System: each project_id that has due runs for the routes of a service of all projects, and how many of its runs are in flight.
+WITH RECURSIVE half AS MATERIALIZED (
+    -- As in claim_runs: the round begins at a project drawn by lot, and is cut after 50.
+    SELECT first.id, bound.from_id, bound.to_id
+    FROM (SELECT id FROM projects ORDER BY id OFFSET floor(random() * (SELECT count(*) FROM projects)) LIMIT 1) first,
+         LATERAL (VALUES (first.id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid),
+                         ('00000000-0000-0000-0000-000000000000'::uuid, first.id)) AS bound(from_id, to_id)
+), walked AS (
+    SELECT s.route, half.to_id, first.project_id, 1 AS nth
+    FROM unnest($1::text[]) AS s(route)
+    CROSS JOIN half
+    CROSS JOIN LATERAL (
+        SELECT q.project_id FROM run_queue q
+        WHERE q.route = s.route AND q.lease_owner IS NULL AND q.project_id >= half.from_id AND q.project_id < half.to_id
+        ORDER BY q.project_id LIMIT 1
+    ) first
+    UNION ALL
+    SELECT w.route, w.to_id, next.project_id, w.nth + 1
+    FROM walked w
+    CROSS JOIN LATERAL (
+        SELECT q.project_id FROM run_queue q
+        WHERE q.route = w.route AND q.lease_owner IS NULL AND q.project_id > w.project_id AND q.project_id < w.to_id
+        ORDER BY q.project_id LIMIT 1
+    ) next
+    WHERE w.nth < 50
+), waiting AS MATERIALIZED (
+    SELECT DISTINCT w.project_id
+    FROM walked w
+    WHERE EXISTS (SELECT FROM run_queue q
+                  WHERE q.route = w.route AND q.project_id = w.project_id AND q.lease_owner IS NULL AND q.available_at <= $2)
+)
+SELECT w.project_id, count(f.run_id) AS in_flight
+FROM waiting w LEFT JOIN runs_in_flight f ON f.project_id = w.project_id
+GROUP BY w.project_id;
+
 -- name: claim_push_runs
--- System: take due agent runs for a push service: like claim_external_run, of its project_id ($3) or of all, for its agent ($4) or any. A run that another living service ($7) may hold is left to that one. Where limits apply, only under claims_alone ($10).
+-- Take due agent runs of a project_id ($3) for a push service: like claim_external_run, for its agent ($4) or any. A run that another living service ($7) may hold is left to that one. Where limits apply, only under claims_alone ($10).
 WITH limits AS MATERIALIZED (
     SELECT EXISTS (SELECT FROM projects WHERE max_running IS NOT NULL)
            OR EXISTS (SELECT FROM catalog WHERE concurrency IS NOT NULL AND kind || ':' || name = ANY ($2)) AS apply
@@ -69,17 +105,18 @@ WITH limits AS MATERIALIZED (
              SELECT q.project_id, q.run_id, q.priority, q.available_at
              FROM run_queue q
              JOIN run_head h ON h.project_id = q.project_id AND h.run_id = q.run_id
-             WHERE q.route = served.route AND q.lease_owner IS NULL AND q.available_at <= $5 AND h.status = 'pending'
-               AND ($3::uuid IS NULL OR q.project_id = $3)
+             WHERE q.route = served.route AND q.project_id = $3 AND q.lease_owner IS NULL AND q.available_at <= $5
+               AND h.status = 'pending'
                AND ($10 OR NOT (SELECT apply FROM limits))
                AND NOT EXISTS (SELECT FROM full_route WHERE route = q.route)
                AND NOT EXISTS (SELECT FROM full_project WHERE id = q.project_id)
-               AND EXISTS (SELECT FROM runs r WHERE r.project_id = q.project_id AND r.run_id = q.run_id AND r.kind = 'agent'
-                                                AND ($4::text IS NULL OR r.agent_id = $4))
+               -- As a value, not as a filter: then a run is looked up by its key, never among all of its agent.
+               AND (SELECT r.kind = 'agent' AND ($4::text IS NULL OR r.agent_id = $4)
+                    FROM runs r WHERE r.project_id = q.project_id AND r.run_id = q.run_id)
                AND NOT EXISTS (SELECT FROM push_runs p JOIN push_services o ON o.id = p.service_id
                                WHERE p.project_id = q.project_id AND p.run_id = q.run_id AND o.id <> $1
                                  AND o.status = 'active' AND o.last_heartbeat_at >= $7)
-             ORDER BY q.priority DESC, q.available_at
+             ORDER BY -q.priority, q.available_at
              LIMIT $6
              -- For the reasons of claim_runs.
              FOR UPDATE OF q, h SKIP LOCKED
@@ -148,12 +185,12 @@ WHERE p.service_id = excluded.service_id;
 UPDATE push_runs SET service_id = NULL WHERE project_id = $1 AND run_id = $2 AND service_id = $3;
 
 -- name: take_errands
--- System: take what services are to be told now; each row carries its project_id. Who fails tries again after $2.
+-- System: take what services but those of $4 are to be told now; each row carries its project_id. Who fails tries again after $2.
 UPDATE push_runs p
 SET errand_at = $2, errand_tries = p.errand_tries + 1
 FROM (
     SELECT project_id, run_id FROM push_runs
-    WHERE errand IS NOT NULL AND errand_at <= $1 AND service_id IS NOT NULL
+    WHERE errand IS NOT NULL AND errand_at <= $1 AND service_id IS NOT NULL AND service_id <> ALL ($4::uuid[])
     ORDER BY errand_at LIMIT $3 FOR UPDATE SKIP LOCKED
 ) due, push_services s
 WHERE p.project_id = due.project_id AND p.run_id = due.run_id AND s.id = p.service_id

@@ -140,6 +140,9 @@ WITH moved AS (
         output = CASE WHEN m.status IN ('completed', 'failed', 'cancelled') THEN $24::json END,
         metadata = coalesce($25::json, r.metadata),
         input = coalesce($29::json, r.input),
+        priority = coalesce($32::smallint, r.priority),
+        run_after = coalesce($33::timestamptz, r.run_after),
+        deadline = coalesce($34::timestamptz, r.deadline),
         updated_at = $21::timestamptz
     FROM moved m
     WHERE r.project_id = m.project_id AND r.run_id = m.run_id

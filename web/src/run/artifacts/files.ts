@@ -1,7 +1,7 @@
 import { call } from "@/api/client";
 import type { Run } from "@/api/types";
 import { upload } from "@/api/upload";
-import { customOf, isObject, type LogEvent } from "../events/event";
+import { customOf, isObject, type LogEvent } from "@/log/event";
 
 export interface Artifact {
   path: string;

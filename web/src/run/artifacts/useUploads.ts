@@ -1,7 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useRef, useState } from "react";
+import { runKey } from "@/api/cached";
 import { toastError } from "@/design/Toast";
-import { runKey } from "../useRun";
 import { uploadTo } from "./files";
 
 export interface Upload {

@@ -1,13 +1,13 @@
 import { Link } from "@tanstack/react-router";
 import { memo, useDeferredValue } from "react";
-import { InputForm } from "@/approvals/InputForm";
+import { InputForm } from "@/answers/InputForm";
 import { CopyButton } from "@/design/CodeBlock";
 import { cx } from "@/design/cx";
 import { Fold } from "@/design/Fold";
 import { duration } from "@/design/format";
 import { JsonView } from "@/design/JsonView";
 import { LongMarkdown } from "@/design/LongMarkdown";
-import type { InputItem, Item, NoticeItem, ReasoningItem, TextItem, UserItem } from "./items";
+import type { InputItem, Item, NoticeItem, ReasoningItem, TextItem, UserItem } from "@/log/chat/items";
 import { ToolCall } from "./ToolCall";
 
 export interface ChatItemProps {
@@ -93,7 +93,7 @@ function Words({ item }: { item: TextItem }) {
     <div data-role="assistant" className="group relative text-base">
       <LongMarkdown text={text} open={item.open} />
       {item.open || item.text === "" ? null : (
-        <div className="mt-0.5 -ml-1.5 opacity-0 transition-opacity group-focus-within:opacity-100 group-hover:opacity-100">
+        <div className="absolute top-0 right-0 rounded bg-canvas opacity-0 transition-opacity group-focus-within:opacity-100 group-hover:opacity-100 lg:-right-8">
           <CopyButton text={item.text} label="Copy the message" />
         </div>
       )}

@@ -1,15 +1,15 @@
 import { useQuery } from "@tanstack/react-query";
 import { MessagesSquare } from "lucide-react";
 import { call } from "@/api/client";
+import { isLive } from "@/api/runs";
 import { useForbidden } from "@/app/identity";
 import { EmptyState, ErrorState, Skeleton } from "@/design/states";
-import { isLive } from "@/runs/rows";
+import type { Chat } from "@/log/chat/items";
 import { useLog } from "../events/log";
 import { useAt } from "../useAt";
 import { useRun, useRunId } from "../useRun";
 import { UserMessage } from "./ChatItem";
 import { Composer } from "./Composer";
-import type { Chat } from "./items";
 import { Tail } from "./Tail";
 import { Thread } from "./Thread";
 import { useChat } from "./useChat";

@@ -2,7 +2,7 @@ import { CircleCheck, CircleSlash, CircleX } from "lucide-react";
 import type { Run } from "@/api/types";
 import { cx } from "@/design/cx";
 import { count, moment } from "@/design/format";
-import type { Chat, Usage } from "./items";
+import type { Chat, Usage } from "@/log/chat/items";
 
 /** What stands at the end of a chat: how the run ended, or what it is at. */
 export function Tail({ run, chat }: { run: Run; chat: Chat }) {
@@ -10,7 +10,10 @@ export function Tail({ run, chat }: { run: Run; chat: Chat }) {
   const words = activityOf(run, chat);
   return words ? (
     <p role="status" className="flex items-center gap-2 pl-1 text-xs text-muted">
-      <span aria-hidden="true" className="breathing size-1.5 rounded-full bg-running" />
+      <span
+        aria-hidden="true"
+        className={cx("size-1.5 rounded-full", chat.waiting ? "bg-waiting" : "breathing bg-running")}
+      />
       {words}
     </p>
   ) : chat.turn?.usage ? (

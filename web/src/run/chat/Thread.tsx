@@ -2,8 +2,8 @@ import { ArrowDown } from "lucide-react";
 import { type ReactNode, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Button } from "@/design/Button";
 import { useNewestFirst } from "@/hooks/useNewestFirst";
+import { type Item, keyOf } from "@/log/chat/items";
 import { ChatItem } from "./ChatItem";
-import { type Item, keyOf } from "./items";
 
 const AT_END_PX = 48;
 /** Items that are drawn without being asked for, and with each press of the button above them. */

@@ -1,12 +1,11 @@
 import { CircleCheck, CircleX, Hand, LoaderCircle, Wrench } from "lucide-react";
 import type { ReactNode } from "react";
-import { CallAnswer } from "@/approvals/CallAnswer";
-import { CodeBlock } from "@/design/CodeBlock";
+import { CallAnswer } from "@/answers/CallAnswer";
 import { cx } from "@/design/cx";
 import { Fold } from "@/design/Fold";
 import { duration } from "@/design/format";
-import { JsonView } from "@/design/JsonView";
-import type { ToolItem } from "./items";
+import { JsonText } from "@/design/JsonText";
+import type { ToolItem } from "@/log/chat/items";
 
 /** A tool call: one line; its arguments and what came of it inside. One that waits for somebody is open, with its buttons. */
 export function ToolCall({ runId, call }: { runId: string; call: ToolItem }) {
@@ -90,22 +89,4 @@ function Part({ title, children }: { title: string; children: ReactNode }) {
       <div className="text-sm break-words">{children}</div>
     </div>
   );
-}
-
-const MOST = 20_000;
-
-/** JSON as a tree, anything else as it is. Text that is not whole yet is shown as far as it has come. */
-export function JsonText({ text }: { text: string }) {
-  const value = parsed(text);
-  if (value !== undefined && typeof value === "object") return <JsonView value={value} open={2} />;
-  const words = typeof value === "string" ? value : text;
-  return <CodeBlock code={words.length > MOST ? `${words.slice(0, MOST)}…` : words} label="Text" wrap />;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,7 +1,7 @@
 import { useMemo, useState } from "react";
-import type { LogEvent } from "../events/event";
-import { beginChat, foldChat } from "./fold";
-import type { Chat } from "./items";
+import { beginChat, foldChat } from "@/log/chat/fold";
+import type { Chat } from "@/log/chat/items";
+import type { LogEvent } from "@/log/event";
 
 /** The chat of a run's events. Events that come are folded into what is there; another log, or less of it, begins anew. */
 export function useChat(input: unknown, events: readonly LogEvent[]): Chat {

@@ -1,6 +1,6 @@
 import { cx } from "@/design/cx";
 import { timeOfDay } from "@/design/format";
-import type { LogEvent } from "./event";
+import type { LogEvent } from "@/log/event";
 
 export interface EventRowProps {
   event: LogEvent;

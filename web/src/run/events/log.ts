@@ -6,8 +6,8 @@ import { Gathering, type Pace } from "@/api/gather";
 import { type Frame, follow, type StreamState } from "@/api/sse";
 import { Store, useStore } from "@/api/store";
 import type { Run } from "@/api/types";
+import type { LogEvent } from "@/log/event";
 import { useAt } from "../useAt";
-import { eventsUntil, type LogEvent } from "./event";
 
 export interface Log {
   events: readonly LogEvent[];
@@ -76,6 +76,23 @@ export function useLog(): Log {
   const log = useWholeLog();
   const { at } = useAt();
   return useMemo(() => (at === undefined ? log : { ...log, events: eventsUntil(log.events, at) }), [log, at]);
+}
+
+/** The events up to and including the one with this id. */
+export function eventsUntil(events: readonly LogEvent[], id: number): readonly LogEvent[] {
+  return events.slice(0, countUntil(events, id));
+}
+
+/** How many events have this id or a lower one. */
+export function countUntil(events: readonly LogEvent[], id: number): number {
+  let low = 0;
+  let high = events.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((events[middle]?.id ?? 0) <= id) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function eventOf(frame: Frame): LogEvent {

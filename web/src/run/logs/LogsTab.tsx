@@ -14,6 +14,7 @@ import { linesOf } from "./lines";
 
 const LINE_PX = 20;
 const AT_END_PX = 40;
+const EDGE_PX = 8;
 
 export default function LogsTab() {
   const runId = useRunId();
@@ -33,6 +34,8 @@ export default function LogsTab() {
     getScrollElement: () => scroller.current,
     estimateSize: () => LINE_PX,
     overscan: 30,
+    paddingStart: EDGE_PX,
+    paddingEnd: EDGE_PX,
   });
   const { scrollToIndex } = virtual;
   useEffect(() => {
@@ -57,15 +60,16 @@ export default function LogsTab() {
   return (
     <div className="flex min-h-0 flex-1 flex-col">
       <div className="flex flex-wrap items-center gap-2 border-b border-line px-4 py-2 sm:px-6">
-        <Input
-          ref={box}
-          type="search"
-          aria-label="Search in the logs"
-          placeholder="Search"
-          value={sought}
-          onChange={(event) => setSought(event.target.value)}
-          className="w-48"
-        />
+        <div className="w-56">
+          <Input
+            ref={box}
+            type="search"
+            aria-label="Search in the logs"
+            placeholder="Search"
+            value={sought}
+            onChange={(event) => setSought(event.target.value)}
+          />
+        </div>
         <Button
           tone={following ? "plain" : "ghost"}
           aria-pressed={following}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { LogEvent } from "../events/event";
+import type { LogEvent } from "@/log/event";
 import { linesOf, piecesOf } from "./lines";
 
 function log(...said: [stream: string, text: string][]): LogEvent[] {

@@ -1,5 +1,5 @@
+import { customOf, type LogEvent } from "@/log/event";
 // What a run said for people (`perdure.log`), as lines. Pure.
-import { customOf, type LogEvent } from "../events/event";
 
 /** A piece of a line that looks the same; `tone` is one of the ANSI colours that are told apart. */
 export interface Piece {

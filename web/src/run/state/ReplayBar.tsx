@@ -2,8 +2,8 @@ import { ChevronLeft, ChevronRight, Radio } from "lucide-react";
 import { Button } from "@/design/Button";
 import { count, timeOfDay } from "@/design/format";
 import { useHotkeys } from "@/hooks/useHotkeys";
-import { countUntil } from "../events/event";
-import { useWholeLog } from "../events/log";
+
+import { countUntil, useWholeLog } from "../events/log";
 import { useAt } from "../useAt";
 
 const LEFT = "ArrowLeft";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { LogEvent } from "../events/event";
+import type { LogEvent } from "@/log/event";
 import { changesBetween, historyOf } from "./history";
 
 function log(...payloads: Record<string, unknown>[]): LogEvent[] {

@@ -5,7 +5,7 @@ import {
   type JSONPatchOperation,
   parseJSONPointer,
 } from "immutable-json-patch";
-import { isObject, type LogEvent } from "../events/event";
+import { isObject, type LogEvent } from "@/log/event";
 
 export interface Moment {
   /** The event that made this state. */
@@ -45,8 +45,7 @@ function patched(state: unknown, operations: readonly unknown[]): unknown {
 function hasPlace(state: unknown, operation: unknown): boolean {
   if (!isObject(operation)) return false;
   const { op, path, from } = operation;
-  const place =
-    op === "remove" ? path : op === "move" || op === "copy" ? from : undefined;
+  const place = op === "remove" ? path : op === "move" || op === "copy" ? from : undefined;
   return typeof place !== "string" || existsIn(state, parseJSONPointer(place));
 }
 

@@ -37,6 +37,13 @@ const BARS: Record<SpanKind, string> = {
   signal: "bg-ink",
 };
 
+/** What happens within an attempt; the rest lies beside attempts, or around them. */
+const WITHIN: ReadonlySet<SpanKind> = new Set(["step", "model", "tool", "child", "subagent"]);
+
+/** Shares of the width, percent, that the words beside a bar need: behind it, or else before it. */
+const BEHIND = 20;
+const BEFORE = 10;
+
 export interface SpanRowProps {
   span: Span;
   /** Class names of the column of names: its width. */
@@ -60,6 +67,7 @@ export function SpanRow(props: SpanRowProps) {
   const took = duration(stop - span.start);
   const left = ((span.start - start) / (end - start)) * 100;
   const width = ((stop - span.start) / (end - start)) * 100;
+  const behind = left + width < 100 - BEHIND;
   return (
     <button
       type="button"
@@ -80,7 +88,10 @@ export function SpanRow(props: SpanRowProps) {
           open && "bg-accent-soft",
         )}
       >
-        <Icon aria-hidden="true" className="size-3.5 shrink-0 text-muted" />
+        <Icon
+          aria-hidden="true"
+          className={cx("size-3.5 shrink-0 text-muted", WITHIN.has(span.kind) && "ml-3 sm:ml-5")}
+        />
         <span className={cx("truncate", span.status === "failed" && "text-bad")}>{span.name}</span>
         <span className="sr-only">
           {span.kind}, {span.status}, {took}
@@ -96,10 +107,13 @@ export function SpanRow(props: SpanRowProps) {
           style={{ left: `${left}%`, width: `${width}%` }}
         />
         <span
-          className={cx("absolute top-1/2 -translate-y-1/2 px-1.5 whitespace-nowrap text-muted")}
-          style={left + width < 80 ? { left: `${left + width}%` } : { right: `${100 - left}%` }}
+          className={cx(
+            "absolute top-1/2 -translate-y-1/2 px-1.5 whitespace-nowrap text-muted",
+            !behind && left < 2 * BEFORE && "max-lg:hidden",
+          )}
+          style={behind ? { left: `${left + width}%` } : { right: `${100 - left}%` }}
         >
-          {left + width < 80 || left > 20 ? took : ""}
+          {behind || left > BEFORE ? took : ""}
         </span>
       </span>
     </button>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { LogEvent } from "../events/event";
+import type { LogEvent } from "@/log/event";
 import { spansOf, withChildren, withModelCalls } from "./spans";
 
 /** Events a second apart, from 1 s on. */

@@ -1,5 +1,5 @@
+import { customOf, isObject, type LogEvent } from "@/log/event";
 // A run's log as spans of time: attempts, and in them turns, steps, calls of tools and waits. Pure.
-import { customOf, isObject, type LogEvent } from "../events/event";
 
 export type SpanKind =
   | "attempt"

@@ -1,8 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { call } from "@/api/client";
+import { isLive } from "@/api/runs";
 import { useNow } from "@/hooks/useNow";
-import { isLive } from "@/runs/rows";
 import { useLog } from "../events/log";
 import { useAt } from "../useAt";
 import { useRun, useRunId } from "../useRun";

@@ -1,5 +1,5 @@
 // Reading what an event says: writers outside may write anything, so nothing is taken for granted.
-import type { LogEvent } from "../events/event";
+import type { LogEvent } from "@/log/event";
 import type { Usage } from "./items";
 
 /** The members of a JSON object; none for anything else. */

@@ -1,4 +1,4 @@
-// The events of a run's log, and what can be told of them alone.
+// An event of a run's log, as the pages read it.
 
 export interface LogEvent {
   id: number;
@@ -7,23 +7,6 @@ export interface LogEvent {
   at: number;
   /** The event as the server sent it. */
   payload: Record<string, unknown>;
-}
-
-/** The events up to and including the one with this id. */
-export function eventsUntil(events: readonly LogEvent[], id: number): readonly LogEvent[] {
-  return events.slice(0, countUntil(events, id));
-}
-
-/** How many events have this id or a lower one. */
-export function countUntil(events: readonly LogEvent[], id: number): number {
-  let low = 0;
-  let high = events.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((events[middle]?.id ?? 0) <= id) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /** The name and value of a CUSTOM event; the value is an object for all that the server writes. */

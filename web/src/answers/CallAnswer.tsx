@@ -1,6 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { Check, X } from "lucide-react";
 import { type FormEvent, type Ref, useId, useImperativeHandle, useState } from "react";
+import { RUNS_KEY, runKey } from "@/api/cached";
 import { call } from "@/api/client";
 import { messageOf } from "@/api/problem";
 import type { Body } from "@/api/types";
@@ -8,8 +9,6 @@ import { useForbidden } from "@/app/identity";
 import { SteerButton } from "@/app/SteerButton";
 import { Button } from "@/design/Button";
 import { Field, INPUT, Input } from "@/design/Field";
-import { runKey } from "@/run/useRun";
-import { RUNS_KEY } from "./useWaiting";
 
 export interface CallAnswerProps {
   runId: string;

@@ -1,4 +1,4 @@
-"""Modules that are loaded when they are used, so that `perdure --help` and `perdure runs …` start at once."""
+"""Modules that are loaded when they are used, so that a command and a server start without what they do not need."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 // The fields of an input request, and what a form of them may say: the rules are the server's own, which has the last word.
-import { membersOf } from "@/run/chat/read";
+import { membersOf } from "@/log/chat/read";
 
 export type FieldType =
   | "text"

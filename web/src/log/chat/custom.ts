@@ -1,5 +1,5 @@
 // What the server's own events (CUSTOM) mean for a chat; those that are missing here are told on other tabs.
-import type { LogEvent } from "../events/event";
+import type { LogEvent } from "@/log/event";
 import type { Draft } from "./draft";
 import type { AskedInput, WaitReason } from "./items";
 import { membersOf, textIn, timeOf, usageOf } from "./read";

@@ -1,12 +1,12 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useId, useState } from "react";
+import { INPUTS_KEY } from "@/api/cached";
 import { call } from "@/api/client";
 import { messageOf } from "@/api/problem";
 import { useForbidden } from "@/app/identity";
 import { SteerButton } from "@/app/SteerButton";
 import { FormFieldInput } from "./FormFieldInput";
 import { complaintsAbout, emptyDraft, fieldsOf, valuesOf } from "./fields";
-import { INPUTS_KEY } from "./useWaiting";
 
 export interface InputFormProps {
   conversationId: string;

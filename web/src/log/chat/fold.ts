@@ -1,6 +1,6 @@
 // From a run's events to its chat. Pure: the same events make the same chat, in one piece or in many, which is what lets
 // a stream that broke off go on. docs/events.md says what each event means.
-import type { LogEvent } from "../events/event";
+import type { LogEvent } from "@/log/event";
 import { onCustom } from "./custom";
 import { Draft } from "./draft";
 import { type Chat, EMPTY_CHAT, type Item } from "./items";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { LogEvent } from "../events/event";
+import type { LogEvent } from "@/log/event";
 import { beginChat, foldChat } from "./fold";
 import type { Chat, Item, ToolItem } from "./items";
 
