@@ -20,7 +20,7 @@ WHERE r.run_id LIKE 'listed-%' AND r.status <> 'running'
 ON CONFLICT DO NOTHING;
 
 INSERT INTO run_texts (project_id, run_id, document)
-SELECT project_id, run_id, to_tsvector('simple', run_id || ' everywhere seldom' || right('00' || run_id, 3))
+SELECT project_id, run_id, to_tsvector('simple', run_id || ' everywhere seldom' || right('00' || substr(run_id, 8), 3))
 FROM run_projections WHERE run_id LIKE 'listed-%'
 ON CONFLICT DO NOTHING;
 
