@@ -6,10 +6,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
+from typing import Final
 
 from bench.generator import nobody
 from bench.load.wire import LoadError
@@ -18,7 +20,20 @@ from bench.options import Options, RowName, parse
 from bench.processes import BenchError, allow_open_files
 from bench.profiling import profiler
 from bench.report import Row, markdown, table
-from bench.rows import append, dispatch, followers, listing, replay, runs, sleepers, steps, takeover, tokens
+from bench.rows import (
+    append,
+    browsing,
+    dispatch,
+    followers,
+    listing,
+    opening,
+    replay,
+    runs,
+    sleepers,
+    steps,
+    takeover,
+    tokens,
+)
 from bench.rows.base import Measured
 from bench.server import AGENTS, Place, fresh_place, serving
 from perdure.store.embedded_user import EmbeddedPostgresError
@@ -30,6 +45,21 @@ BUSY = 0.25
 
 OWN_SERVERS = frozenset({RowName.TAKEOVER, RowName.DISPATCH})
 """Rows that start their servers themselves."""
+
+
+_ONE_ROW: Final[Mapping[RowName, Callable[[Measured], list[Row]]]] = MappingProxyType(
+    {
+        RowName.TOKENS: tokens.measure,
+        RowName.FOLLOWERS: followers.measure,
+        RowName.REPLAY: replay.measure,
+        RowName.OPEN_RUN: opening.measure,
+        RowName.LIST: listing.measure,
+        RowName.BROWSE: browsing.measure,
+        RowName.STEPS: steps.measure,
+        RowName.SLEEPERS: sleepers.measure,
+    }
+)
+"""In the order in which they are measured."""
 
 
 def main(arguments: list[str]) -> int:
@@ -89,18 +119,9 @@ def _steps(measured: Measured, wanted: frozenset[RowName]) -> Iterator[Callable[
         yield lambda: append.measure(measured, wanted)
     if wanted & {RowName.RUNS, RowName.FIRST_EVENT}:
         yield lambda: runs.measure(measured, wanted)
-    if RowName.TOKENS in wanted:
-        yield lambda: tokens.measure(measured)
-    if RowName.FOLLOWERS in wanted:
-        yield lambda: followers.measure(measured)
-    if RowName.REPLAY in wanted:
-        yield lambda: replay.measure(measured)
-    if RowName.LIST in wanted:
-        yield lambda: listing.measure(measured)
-    if RowName.STEPS in wanted:
-        yield lambda: steps.measure(measured)
-    if RowName.SLEEPERS in wanted:
-        yield lambda: sleepers.measure(measured)
+    for name, measure in _ONE_ROW.items():
+        if name in wanted:
+            yield partial(measure, measured)
 
 
 def _told(step: Callable[[], list[Row]]) -> list[Row]:

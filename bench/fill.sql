@@ -12,6 +12,29 @@ FROM generate_series(1, :runs) AS n,
 INSERT INTO run_head (project_id, run_id, status, executor, attempt)
 SELECT project_id, run_id, status, 'caller', 1 FROM runs WHERE run_id LIKE 'listed-%';
 
+-- Projected as if they had called a model, so that they are found and their tokens are known. The server may be at it, too.
+INSERT INTO run_projections (project_id, run_id, revision, generation, event_id, run_updated_at, state)
+SELECT r.project_id, r.run_id, 1, g.generation, 0, r.updated_at, '{}'
+FROM runs r, projection_progress g
+WHERE r.run_id LIKE 'listed-%' AND r.status <> 'running'
+ON CONFLICT DO NOTHING;
+
+INSERT INTO run_texts (project_id, run_id, document)
+SELECT project_id, run_id, to_tsvector('simple', run_id || ' everywhere seldom' || right('00' || substr(run_id, 8), 3))
+FROM run_projections WHERE run_id LIKE 'listed-%'
+ON CONFLICT DO NOTHING;
+
+INSERT INTO run_calls (project_id, run_id, call_key, source, kind, at, success, duration_ms, model, input_tokens, output_tokens)
+SELECT project_id, run_id, 'llm:1', 'log', 'llm', run_updated_at, true, 10, 'm', 1200, 340
+FROM run_projections WHERE run_id LIKE 'listed-%'
+ON CONFLICT DO NOTHING;
+
 VACUUM (ANALYZE) runs;
 
 VACUUM (ANALYZE) run_head;
+
+VACUUM (ANALYZE) run_projections;
+
+VACUUM (ANALYZE) run_texts;
+
+VACUUM (ANALYZE) run_calls;

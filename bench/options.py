@@ -22,7 +22,9 @@ class RowName(StrEnum):
     TOKENS = "tokens"
     FOLLOWERS = "followers"
     REPLAY = "replay"
+    OPEN_RUN = "open-run"
     LIST = "list"
+    BROWSE = "browse"
     STEPS = "steps"
     SLEEPERS = "sleepers"
     DISPATCH = "dispatch"
@@ -46,10 +48,13 @@ class Sizes:
     fan_outs: int = field(default=20, metadata={"help": "events of one round of row `followers`"})
     replay_events: int = field(default=10_000, metadata={"help": "events of the run that row `replay` reads"})
     replays: int = field(default=10, metadata={"help": "readings in one round of row `replay`"})
+    open_events: int = field(default=10_000, metadata={"help": "events of the run that row `open-run` opens"})
+    opens: int = field(default=5, metadata={"help": "openings of each tab in one round of row `open-run`"})
     takeovers: int = field(default=3, metadata={"help": "workers that row `takeover` kills"})
     lease_seconds: int = field(default=5, metadata={"help": "lease of the workers that row `takeover` kills"})
-    list_runs: int = field(default=0, metadata={"help": "runs that are there in row `list`; 0 leaves the row out"})
+    list_runs: int = field(default=0, metadata={"help": "runs of rows `list` and `browse`; 0 leaves them out"})
     list_requests: int = field(default=500, metadata={"help": "requests of one round of row `list`"})
+    scroll_rows: int = field(default=5_000, metadata={"help": "rows that row `browse` scrolls through"})
     steps: int = field(default=500, metadata={"help": "steps of one workflow in row `steps`"})
     sleepers: int = field(default=10_000, metadata={"help": "workflows that sleep in row `sleepers`"})
     dispatches: int = field(default=200, metadata={"help": "runs of one round of row `dispatch`"})
@@ -67,9 +72,12 @@ QUICK = Sizes(
     fan_outs=5,
     replay_events=1_000,
     replays=3,
+    open_events=1_000,
+    opens=1,
     takeovers=1,
     lease_seconds=2,
     list_requests=50,
+    scroll_rows=300,
     steps=50,
     sleepers=100,
     dispatches=20,
@@ -111,8 +119,9 @@ def parse(arguments: Sequence[str]) -> Options:
             help=f"{one.metadata['help']} ({default})",
         )
     given = parser.parse_args(arguments)
-    if RowName.LIST in (given.profile, *(given.rows or ())) and not given.list_runs:
-        parser.error("row list needs --list-runs")
+    for row in (RowName.LIST, RowName.BROWSE):
+        if row in (given.profile, *(given.rows or ())) and not given.list_runs:
+            parser.error(f"row {row} needs --list-runs")
     return _options(given)
 
 

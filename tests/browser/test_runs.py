@@ -92,3 +92,29 @@ def test_axe_finds_nothing_serious(dashboard: Dashboard, theme: str) -> None:
     dashboard.page.keyboard.press("?")
     expect(dashboard.page.get_by_role("dialog", name="Keyboard")).to_be_visible()
     assert dashboard.violations() == []
+
+
+def test_who_may_only_look_presses_nothing_that_would_be_refused(dashboard: Dashboard) -> None:
+    run_id = f"looked-at-{uuid4().hex[:8]}"
+    dashboard.place.create("gated", run_id)
+    with dashboard.place.client() as client:
+        key = client.post("/keys", json={"name": "reader", "scopes": ["runs:read"]}).raise_for_status().json()["key"]
+    page = dashboard.page
+    page.evaluate("sessionStorage.clear()")
+    dashboard.open(f"runs/{run_id}/chat")
+    page.get_by_label("API key or token").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    cancel = page.get_by_role("button", name="Cancel", exact=True)
+    expect(cancel).to_have_attribute("aria-disabled", "true")
+    cancel.hover()
+    expect(page.get_by_role("tooltip")).to_contain_text("it does not hold runs:write")
+    cancel.click(force=True)
+    page.get_by_role("button", name="More actions").click()
+    expect(page.get_by_role("menuitem", name="Cancel with all below")).to_be_disabled()
+    expect(page.get_by_role("menuitem", name="Copy as curl")).to_be_enabled()
+    page.keyboard.press("Escape")
+    dashboard.open("catalog")
+    expect(page.get_by_role("button", name="Start gated")).to_have_attribute("aria-disabled", "true")
+    dashboard.place.let(run_id)
+    assert dashboard.place.ended(run_id)["status"] == "completed"
+    assert dashboard.complaints == []

@@ -43,8 +43,8 @@ class Hot:
 def filters(**wanted: object) -> list[object]:
     """The values of list_runs."""
     names = ("status", "kind", "agent_id", "target", "tag", "parent", "since", "until", "created_at", "run_id")
-    assert wanted.keys() <= {*names, "several", "viewer"}
-    return [PROJECT, *(wanted.get(name) for name in names), 50, wanted.get("several"), wanted.get("viewer")]
+    assert wanted.keys() <= {*names, "several", "viewer", "reasons"}
+    return [PROJECT, *map(wanted.get, names), 50, *map(wanted.get, ("several", "viewer", "reasons"))]
 
 
 def listed(index: str, most_blocks: int = 400, **wanted: object) -> Hot:
@@ -151,6 +151,7 @@ HOT = [
     listed("runs_by_status", status="waiting"),
     listed("runs_by_status", status="cancelled"),
     listed("runs_by_status", status="failed", created_at=LATE, run_id="run-001234"),
+    listed("runs_live", 1000, status="waiting", reasons=["tool"]),
     listed("runs_by_status", 600, several=["waiting", "cancelled"]),
     listed("runs_newest", 1200, several=["pending", "running", "waiting"]),
     listed("runs_by_agent", agent_id="agent-7"),
@@ -165,6 +166,10 @@ HOT = [
         "projections", "due_ended", [1, 50, NOW - timedelta(seconds=60)], {"runs_ended", "run_projections_pkey"}, 600
     ),
     planned("projections", "due_for_rebuild", [2, 50, PROJECT, "run-050000"], {"runs_pkey"}, 600),
+    Hot(
+        "activity", "usage_of_runs", [PROJECT, [f"run-{n:06}" for n in range(50)], None],
+        frozenset({"runs_pkey", "run_head_pkey", "run_projections_pkey", "run_calls_pkey"}), 1_000,
+    ),
     planned("search", "search_runs", found("'seldom042':*"), {"run_texts_by_word", "runs_pkey"}, 1200),
     Hot(
         "projections", "projected", [[PROJECT] * 50, [f"run-{n:06}" for n in range(50)]],

@@ -67,6 +67,11 @@ class Found:
     total: int
 
 
+def bounded(query: str) -> str:
+    """What of a query is looked for: its first MAX_QUERY characters."""
+    return query.replace("\x00", " ")[:MAX_QUERY].strip()
+
+
 def last_word(query: str) -> str:
     """The word at the end of a query that may be the beginning of a longer one; empty where there is none.
 

@@ -11,7 +11,7 @@ import msgspec
 
 from perdure.domain.ids import ConversationId, MessageId, ProjectId, RunId, RunKey
 from perdure.domain.remote_agent import ROUTE as REMOTE_ROUTE
-from perdure.domain.run import Executor, Kind, RunError, RunNames, RunState, Status, Waiting
+from perdure.domain.run import Executor, Kind, RunError, RunNames, RunState, Status, Waiting, WaitingReason
 from perdure.domain.scheduling import UNSCHEDULED, Scheduling
 
 
@@ -210,6 +210,7 @@ class RunFilter:
     target: str | None = None
     tag: str | None = None
     parent_run_id: str | None = None
+    waiting_reasons: tuple[WaitingReason, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -22,7 +22,7 @@ from perdure.domain.errors import (
 from perdure.domain.ids import ConversationId, MessageId, ProjectId, RunId, RunKey, new_run_id, new_uuid
 from perdure.domain.run import Enqueue, Executor, Kind, Status
 from perdure.domain.scheduling import UNSCHEDULED, Scheduling
-from perdure.domain.stored_run import About, NewRun, Run, RunFilter, RunSpec, Viewer, Visibility, route_of, served_name
+from perdure.domain.stored_run import About, NewRun, Run, RunFilter, RunSpec, Visibility, route_of, served_name
 from perdure.services import catalog, conversation_line, lifecycle
 from perdure.services.core import Core
 from perdure.services.lifecycle import Extra
@@ -159,13 +159,6 @@ async def list_page(
 ) -> list[Run]:
     """A page of runs, newest first; one more than `limit` when there are more."""
     return await runs.list_page(core.database, project_id, wanted, before=before, limit=min(limit, MAX_PAGE) + 1)
-
-
-async def activity(
-    core: Core, project_id: ProjectId, since: datetime, until: datetime, interval: timedelta, viewer: Viewer
-) -> list[tuple[datetime, Status, int]]:
-    """How many runs were made in each interval, by the status that they have now; intervals without are left out."""
-    return await runs.count_over_time(core.database, project_id, since, until, interval, viewer)
 
 
 async def _with_remote_agent(core: Core, project_id: ProjectId, request: RunRequest) -> RunRequest:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from perdure.domain.ids import ProjectId, RunKey
-from perdure.domain.search import MAX_QUERY, Found, Hit, SearchRequest
+from perdure.domain.search import Found, Hit, SearchRequest, bounded
 from perdure.domain.stored_run import Viewer
 from perdure.services.core import Core
 from perdure.store import runs, search
@@ -30,13 +30,13 @@ class PostgresSearch:
 
     async def find(self, project_id: ProjectId, viewer: Viewer, wanted: SearchRequest) -> Found:
         """See `RunSearch`. At most MAX_LIMIT hits at once; of a query its first MAX_QUERY characters count."""
-        bounded = replace(
+        page = replace(
             wanted,
-            query=wanted.query.replace("\x00", " ")[:MAX_QUERY].strip(),
+            query=bounded(wanted.query),
             limit=max(0, min(wanted.limit, MAX_LIMIT)),
             offset=max(0, wanted.offset),
         )
-        found, total = await search.find(self._core.database, project_id, viewer, bounded)
+        found, total = await search.find(self._core.database, project_id, viewer, page)
         whole = await runs.get_many(self._core.database, [RunKey(project_id, run_id) for run_id, _ in found])
         hits = ((whole.get(RunKey(project_id, run_id)), score) for run_id, score in found)
         return Found(tuple(Hit(run, score) for run, score in hits if run is not None), total)

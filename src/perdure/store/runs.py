@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import asyncpg
 import msgspec
@@ -123,7 +123,7 @@ async def list_page(
         [
             project_id, statuses[0] if len(statuses) == 1 else None, wanted.kind, wanted.agent_id, wanted.target,
             wanted.tag, wanted.parent_run_id, wanted.since, wanted.until, created_at, run_id, limit,
-            statuses if len(statuses) > 1 else None, private_to(wanted.viewer),
+            statuses if len(statuses) > 1 else None, private_to(wanted.viewer), list(wanted.waiting_reasons) or None,
         ],
     )  # fmt: skip
     return [run_of(row) for row in rows]
@@ -143,14 +143,6 @@ async def list_children_of_conversation(
         _SQL["list_children_of_conversation"], project_id, conversation_id, created_at, run_id, limit
     )
     return [run_of(row) for row in rows]
-
-
-async def count_over_time(
-    database: Database, project_id: ProjectId, since: datetime, until: datetime, interval: timedelta, viewer: Viewer
-) -> list[tuple[datetime, Status, int]]:
-    """(start of an interval, status, runs made in it) for what there is from `since` to before `until`."""
-    rows = await database.fetch(_SQL["count_runs_over_time"], project_id, since, until, interval, private_to(viewer))
-    return [(row["since"], Status(row["status"]), row["runs"]) for row in rows]
 
 
 async def count_live(database: Database) -> dict[str, int]:

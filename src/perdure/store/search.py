@@ -27,17 +27,23 @@ async def find(
     ]  # fmt: skip
     page = [wanted.limit, wanted.offset, wanted.only_recorded]
     if wanted.query.strip():
-        row = await database.fetchrow(_SQL["search_words"], wanted.query, last_word(wanted.query))
-        assert row is not None
-        if row[0] == "":
-            return [], 0  # nothing but signs
+        sought = await words(database, wanted.query)
+        if sought == "":
+            return [], 0
         order = _order(wanted.sort or (_BEST,))
-        values = [project_id, row[0], *filters, *order, *page]
+        values = [project_id, sought, *filters, *order, *page]
         rows = await database.fetch_planned_anew(_SQL["search_runs"], values)
     else:
         order = _order([key for key in wanted.sort if key.field != "score"] or (_NEWEST,))
         rows = await database.fetch_planned_anew(_SQL["list_found_runs"], [project_id, *filters, *order, *page])
     return [(RunId(row["run_id"]), row["score"]) for row in rows if row["run_id"] is not None], rows[0]["total"]
+
+
+async def words(database: Database, query: str) -> str:
+    """What somebody typed, as a `tsquery` in words; "" where it is nothing but signs."""
+    row = await database.fetchrow(_SQL["search_words"], query, last_word(query))
+    assert row is not None
+    return str(row[0])
 
 
 def _order(keys: Sequence[SortKey]) -> list[object]:

@@ -5,6 +5,8 @@ import { RUNS_KEY, runKey } from "@/api/cached";
 import { call } from "@/api/client";
 import { messageOf } from "@/api/problem";
 import type { Body } from "@/api/types";
+import { useForbidden } from "@/app/identity";
+import { SteerButton } from "@/app/SteerButton";
 import { Button } from "@/design/Button";
 import { Field, INPUT, Input } from "@/design/Field";
 
@@ -30,6 +32,7 @@ export function CallAnswer({ runId, toolCallId, toolName, reason, ref }: CallAns
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string>();
   const [rejecting, setRejecting] = useState(false);
+  const why = useForbidden();
   const send = async (body: Body<"/runs/{run_id}/resume", "post">): Promise<void> => {
     setBusy(true);
     setError(undefined);
@@ -46,7 +49,10 @@ export function CallAnswer({ runId, toolCallId, toolName, reason, ref }: CallAns
     const said = message ? { message } : {};
     if (!busy) void send({ type: "approval", tool_call_id: toolCallId, approved, ...said });
   };
-  useImperativeHandle(ref, () => ({ approve: () => decide(true), reject: () => setRejecting(true) }));
+  useImperativeHandle(ref, () => ({
+    approve: () => (why === undefined ? decide(true) : setError(why)),
+    reject: () => (why === undefined ? setRejecting(true) : setError(why)),
+  }));
   return (
     <div className="flex flex-col gap-3">
       {reason !== "approval" ? (
@@ -65,22 +71,22 @@ export function CallAnswer({ runId, toolCallId, toolName, reason, ref }: CallAns
         />
       ) : (
         <div className="flex gap-2">
-          <Button
+          <SteerButton
             tone="primary"
             busy={busy}
             icon={<Check className="size-3.5" />}
             onClick={() => decide(true)}
           >
             Approve
-          </Button>
-          <Button
+          </SteerButton>
+          <SteerButton
             tone="danger"
             busy={busy}
             icon={<X className="size-3.5" />}
             onClick={() => setRejecting(true)}
           >
             Reject
-          </Button>
+          </SteerButton>
         </div>
       )}
       {error ? (
@@ -168,9 +174,9 @@ function ResultForm({
         />
       </Field>
       <div className="flex flex-wrap items-center gap-x-4 gap-y-2">
-        <Button type="submit" tone="primary" busy={busy}>
+        <SteerButton type="submit" tone="primary" busy={busy}>
           Send result
-        </Button>
+        </SteerButton>
         <label className="flex items-center gap-2 text-sm text-muted">
           <input
             type="checkbox"

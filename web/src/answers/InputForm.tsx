@@ -3,7 +3,8 @@ import { type FormEvent, useId, useState } from "react";
 import { INPUTS_KEY } from "@/api/cached";
 import { call } from "@/api/client";
 import { messageOf } from "@/api/problem";
-import { Button } from "@/design/Button";
+import { useForbidden } from "@/app/identity";
+import { SteerButton } from "@/app/SteerButton";
 import { FormFieldInput } from "./FormFieldInput";
 import { complaintsAbout, emptyDraft, fieldsOf, valuesOf } from "./fields";
 
@@ -23,6 +24,7 @@ export function InputForm({ conversationId, requestId, fields: given }: InputFor
   const [complaints, setComplaints] = useState<Record<string, string>>({});
   const [error, setError] = useState<string>();
   const [busy, setBusy] = useState(false);
+  const why = useForbidden();
   const path = { conversation_id: conversationId, input_request_id: requestId };
   const settle = async (work: () => Promise<unknown>): Promise<void> => {
     setBusy(true);
@@ -37,6 +39,11 @@ export function InputForm({ conversationId, requestId, fields: given }: InputFor
   };
   const submit = (event: FormEvent): void => {
     event.preventDefault();
+    // Enter in a field submits a form without a button, too.
+    if (why !== undefined) {
+      setError(why);
+      return;
+    }
     const values = valuesOf(fields, draft);
     const found = complaintsAbout(fields, values);
     setComplaints(found);
@@ -75,12 +82,12 @@ export function InputForm({ conversationId, requestId, fields: given }: InputFor
         </p>
       ) : null}
       <div className="flex gap-2">
-        <Button type="submit" tone="primary" busy={busy}>
+        <SteerButton type="submit" tone="primary" busy={busy}>
           Send answer
-        </Button>
-        <Button tone="ghost" busy={busy} onClick={() => void withdraw()}>
+        </SteerButton>
+        <SteerButton tone="ghost" busy={busy} onClick={() => void withdraw()}>
           Decline to answer
-        </Button>
+        </SteerButton>
       </div>
     </form>
   );

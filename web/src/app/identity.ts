@@ -23,3 +23,10 @@ export function useMe(): Me | undefined {
 export function useProject(): Me["project"] | undefined {
   return useMe()?.project;
 }
+
+/** Why the key or token may change nothing, in words; undefined where it may, and as long as that is not known. */
+export function useForbidden(): string | undefined {
+  const scopes = useMe()?.scopes;
+  if (scopes === undefined || scopes.includes("runs:write") || scopes.includes("admin")) return undefined;
+  return "Your key may only look: it does not hold runs:write.";
+}

@@ -26,37 +26,66 @@ export interface Waiting {
   refetch: () => void;
 }
 
-const MOST = 200;
+const PAGE = 200;
+/** More questions than this nobody has in view. */
+const MOST = 1_000;
 
 /** `every`: how often to look, in milliseconds, while the page is visible. */
 export function useWaiting(every: number): Waiting {
   const project = useProject();
   const runs = useQuery({
     queryKey: RUNS_KEY,
-    queryFn: ({ signal }) => call("get", "/runs", { query: { status: ["waiting"], limit: MOST }, signal }),
+    queryFn: ({ signal }) =>
+      allOf((cursor) =>
+        call("get", "/runs", {
+          query: { waiting_reason: ["tool", "approval"], limit: PAGE, ...cursor },
+          signal,
+        }),
+      ),
     refetchInterval: every,
   });
   const inputs = useQuery({
     queryKey: [...INPUTS_KEY, project?.id],
     queryFn: ({ signal }) =>
-      call("get", "/projects/{ref}/input-requests", {
-        path: { ref: String(project?.id) },
-        query: { limit: MOST },
-        signal,
-      }),
+      allOf((cursor) =>
+        call("get", "/projects/{ref}/input-requests", {
+          path: { ref: String(project?.id) },
+          query: { limit: PAGE, ...cursor },
+          signal,
+        }),
+      ),
     enabled: project !== undefined,
     refetchInterval: every,
   });
   return {
-    questions: questionsOf(runs.data?.data ?? [], inputs.data?.data ?? []),
+    questions: questionsOf(runs.data?.found ?? [], inputs.data?.found ?? []),
     ready: runs.data !== undefined && inputs.data !== undefined,
-    more: Boolean(runs.data?.page_info.next || inputs.data?.page_info.next),
+    more: Boolean(runs.data?.more || inputs.data?.more),
     error: runs.error ?? inputs.error,
     refetch: () => {
       void runs.refetch();
       void inputs.refetch();
     },
   };
+}
+
+interface Page<T> {
+  data: readonly T[];
+  page_info: { next: string | null };
+}
+
+/** All pages of a list, at most MOST things of them; `more`: there are others. */
+async function allOf<T>(
+  read: (cursor: { cursor?: string }) => Promise<Page<T>>,
+): Promise<{ found: T[]; more: boolean }> {
+  const found: T[] = [];
+  let next: string | null = null;
+  do {
+    const page: Page<T> = await read(next === null ? {} : { cursor: next });
+    found.push(...page.data);
+    next = page.page_info.next;
+  } while (next !== null && found.length < MOST);
+  return { found, more: next !== null };
 }
 
 /** Calls that wait for a person, and input requests; an input request stands for the call that it was asked for. */

@@ -4,8 +4,8 @@ import { lazy, Suspense, useRef, useState } from "react";
 import { call } from "@/api/client";
 import { KINDS } from "@/api/runs";
 import { PageHeader } from "@/app/PageHeader";
+import { SteerButton } from "@/app/SteerButton";
 import { Badge } from "@/design/Badge";
-import { Button } from "@/design/Button";
 import { CodeBlock } from "@/design/CodeBlock";
 import { Input } from "@/design/Field";
 import { ago } from "@/design/format";
@@ -108,9 +108,9 @@ function Item({ entry, now, onStart }: { entry: Entry; now: number; onStart: () 
           <p className="mt-1 line-clamp-2 max-w-3xl text-sm text-muted">{entry.description}</p>
         ) : null}
       </div>
-      <Button aria-label={`Start ${entry.name}`} icon={<Play className="size-3.5" />} onClick={onStart}>
+      <SteerButton aria-label={`Start ${entry.name}`} icon={<Play className="size-3.5" />} onClick={onStart}>
         Start
-      </Button>
+      </SteerButton>
     </li>
   );
 }

@@ -47,6 +47,13 @@ export function timeOfDay(milliseconds: number): string {
   return clock.format(new Date(milliseconds));
 }
 
+const compact = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
+
+/** `820`, `12.3K`, `4M`. */
+export function roughly(value: number): string {
+  return compact.format(value);
+}
+
 export function count(value: number): string {
   return value.toLocaleString();
 }

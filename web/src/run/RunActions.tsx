@@ -6,6 +6,8 @@ import { runKey } from "@/api/cached";
 import { call } from "@/api/client";
 import { isLive } from "@/api/runs";
 import type { Run } from "@/api/types";
+import { useForbidden } from "@/app/identity";
+import { SteerButton } from "@/app/SteerButton";
 import { Button } from "@/design/Button";
 import { Menu, MenuItem } from "@/design/Menu";
 import { toast, toastError } from "@/design/Toast";
@@ -20,6 +22,8 @@ export function RunActions({ run }: { run: Run }) {
   const [busy, setBusy] = useState(false);
   const [signalling, setSignalling] = useState(false);
   const { moveTo } = useAt();
+  const why = useForbidden();
+  const forbidden = why !== undefined;
   const live = isLive(run.status);
   const path = { run_id: run.run_id };
   const act = async (work: () => Promise<void>): Promise<void> => {
@@ -58,31 +62,36 @@ export function RunActions({ run }: { run: Run }) {
   return (
     <div className="flex items-center gap-2">
       {live ? (
-        <Button tone="danger" busy={busy} icon={<Ban className="size-3.5" />} onClick={cancel}>
+        <SteerButton tone="danger" busy={busy} icon={<Ban className="size-3.5" />} onClick={cancel}>
           Cancel
-        </Button>
+        </SteerButton>
       ) : (
-        <Button busy={busy} icon={<RotateCcw className="size-3.5" />} onClick={() => restart()}>
+        <SteerButton busy={busy} icon={<RotateCcw className="size-3.5" />} onClick={() => restart()}>
           Restart
-        </Button>
+        </SteerButton>
       )}
       <Menu align="end" trigger={<Button aria-label="More actions" icon={<Ellipsis className="size-4" />} />}>
+        {why ? <p className="max-w-56 px-2 py-1.5 text-xs text-muted">{why}</p> : null}
         {live ? null : (
-          <MenuItem icon={<RefreshCcw className="size-4 text-muted" />} onSelect={() => restart(true)}>
+          <MenuItem
+            icon={<RefreshCcw className="size-4 text-muted" />}
+            disabled={forbidden}
+            onSelect={() => restart(true)}
+          >
             Restart from the beginning
           </MenuItem>
         )}
-        <MenuItem danger icon={<Ban className="size-4" />} onSelect={cancelTree}>
+        <MenuItem danger icon={<Ban className="size-4" />} disabled={forbidden} onSelect={cancelTree}>
           Cancel with all below
         </MenuItem>
         {run.kind === "agent" ? (
-          <MenuItem icon={<GitFork className="size-4 text-muted" />} onSelect={fork}>
+          <MenuItem icon={<GitFork className="size-4 text-muted" />} disabled={forbidden} onSelect={fork}>
             Fork
           </MenuItem>
         ) : null}
         <MenuItem
           icon={<Send className="size-4 text-muted" />}
-          disabled={!live}
+          disabled={!live || forbidden}
           onSelect={() => setSignalling(true)}
         >
           Send a signal

@@ -10,7 +10,7 @@ import { useRun, useRunId } from "./useRun";
 export default function RunPage() {
   const runId = useRunId();
   const { data: run, error, refetch } = useRun(runId);
-  const log = useFollowedLog(runId, run?.attempt);
+  const log = useFollowedLog(runId, run);
   if (!run && error) return <ErrorState error={error} onRetry={() => void refetch()} />;
   const tabs = RUN_TABS.filter((tab) => run && hasTab(run.kind, tab)).map((tab) => ({
     to: `/runs/${encodeURIComponent(runId)}/${tab.path}`,

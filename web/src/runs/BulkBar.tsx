@@ -1,6 +1,7 @@
 import { useState } from "react";
 import { call } from "@/api/client";
 import { isLive } from "@/api/runs";
+import { SteerButton } from "@/app/SteerButton";
 import { Button } from "@/design/Button";
 import { Dialog } from "@/design/Dialog";
 import { toast, toastError } from "@/design/Toast";
@@ -41,9 +42,9 @@ export function BulkBar({ rows, onDone }: BulkBarProps) {
       <Button tone="ghost" onClick={onDone}>
         Clear
       </Button>
-      <Button tone="danger" disabled={live.length === 0} onClick={() => setAsking(true)}>
+      <SteerButton tone="danger" disabled={live.length === 0} onClick={() => setAsking(true)}>
         Cancel {live.length === 1 ? "run" : `${live.length} runs`}
-      </Button>
+      </SteerButton>
       <Dialog
         open={asking}
         onOpenChange={setAsking}

@@ -18,11 +18,16 @@ const EMPTY: FeedState = { rows: [], ready: false, more: false, error: null };
 /** Somebody who has scrolled through 100,000 runs would otherwise wait for a thousand pages after each reconnect. */
 const MOST_READ_AGAIN = 1_000;
 
+/**
+ * A run keeps the place that the server's page gave it, whatever that is ordered by; only a run that the feed tells of
+ * first is placed here.
+ */
 export class RunFeed {
   readonly state = new Store<FeedState>(EMPTY);
   readonly #read: ReadRows;
   readonly #fits: (row: RunRow) => boolean;
   #rows: RunRow[] = [];
+  #ids = new Set<string>();
   #end: string | null = null;
   #growing = false;
   /** How often the list was read anew: the answer to an older question is of no use. */
@@ -52,7 +57,9 @@ export class RunFeed {
         next = page.next;
       } while (next !== null && found.length < wanted);
       this.#told = null;
-      this.#rows = found;
+      this.#rows = [];
+      this.#ids = new Set();
+      this.#append(found);
       this.#end = next;
       for (const [id, row] of told) this.#take(id, row);
       this.#publish(null);
@@ -65,14 +72,15 @@ export class RunFeed {
 
   /** Read the page below the oldest run. */
   async grow(): Promise<void> {
-    if (this.#growing || this.#end === null) return;
+    // While the list is read anew, its end is not known; who sees the end asks again when it is.
+    if (this.#growing || this.#told !== null || this.#end === null) return;
     this.#growing = true;
     const round = this.#round;
     try {
       const page = await this.#read(this.#end);
       if (round !== this.#round) return;
       this.#end = page.next;
-      for (const row of page.rows) this.#put(row);
+      this.#append(page.rows);
       this.#publish(null);
     } catch (error) {
       if (round === this.#round) this.#publish(error);
@@ -98,22 +106,50 @@ export class RunFeed {
 
   /** Whether the list holds a run. */
   has(id: string): boolean {
-    return this.#rows.some((row) => row.id === id);
+    return this.#ids.has(id);
+  }
+
+  /** The next rows of the list. Some may be there already: pages by number move when runs are made meanwhile. */
+  #append(rows: readonly RunRow[]): void {
+    for (const row of rows) {
+      if (this.has(row.id)) this.#rows[this.#placeOf(row)] = row;
+      else {
+        this.#rows.push(row);
+        this.#ids.add(row.id);
+      }
+    }
   }
 
   #take(id: string, row: RunRow | null): void {
+    const known = this.has(id);
     if (row === null || !this.#fits(row)) {
-      const at = this.#rows.findIndex((known) => known.id === id);
-      if (at >= 0) this.#rows.splice(at, 1);
-      return;
+      if (!known) return;
+      this.#rows.splice(
+        this.#rows.findIndex((there) => there.id === id),
+        1,
+      );
+      this.#ids.delete(id);
+    } else if (known) {
+      this.#rows[this.#placeOf(row)] = row;
+    } else if (this.#end === null || this.#isAboveEnd(row)) {
+      this.#rows.splice(this.#placeByTime(row), 0, row);
+      this.#ids.add(id);
     }
-    const oldest = this.#rows.at(-1);
-    // What is older than the oldest row comes with its page.
-    if (this.#end === null || (oldest !== undefined && newestFirst(row, oldest) <= 0)) this.#put(row);
   }
 
-  /** Put a row at its place, which never changes: when it was made. */
-  #put(row: RunRow): void {
+  /** Whether a run's place is above the oldest row: what is below comes with its page. */
+  #isAboveEnd(row: RunRow): boolean {
+    const oldest = this.#rows.at(-1);
+    return oldest !== undefined && newestFirst(row, oldest) <= 0;
+  }
+
+  /** Where a row is that the list holds: most often where its time says. */
+  #placeOf(row: RunRow): number {
+    const likely = this.#placeByTime(row);
+    return this.#rows[likely]?.id === row.id ? likely : this.#rows.findIndex((there) => there.id === row.id);
+  }
+
+  #placeByTime(row: RunRow): number {
     let [low, high] = [0, this.#rows.length];
     while (low < high) {
       const middle = (low + high) >>> 1;
@@ -121,7 +157,7 @@ export class RunFeed {
       if (there !== undefined && newestFirst(there, row) < 0) low = middle + 1;
       else high = middle;
     }
-    this.#rows.splice(low, this.#rows[low]?.id === row.id ? 1 : 0, row);
+    return low;
   }
 
   #publish(error: unknown): void {

@@ -1,29 +1,31 @@
 import { useNavigate } from "@tanstack/react-router";
-import { useTable } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useMemo, useRef } from "react";
+import {
+  type CSSProperties,
+  type Dispatch,
+  type SetStateAction,
+  useCallback,
+  useEffect,
+  useMemo,
+  useRef,
+} from "react";
 import { isLive } from "@/api/runs";
 import { cx } from "@/design/cx";
 import { useListKeys } from "@/hooks/useListKeys";
 import { useNow } from "@/hooks/useNow";
-import { COLUMNS, Created, DurationBar, features, type Shown, tookOf } from "./columns";
+import { COLUMNS, tookOf } from "./columns";
+import { GRID, ROW_PX, RunsTableRow } from "./RunsTableRow";
+import type { RunRow } from "./rows";
+import { useUsage } from "./usage";
 import type { LiveRuns } from "./useRunFeed";
 
-const ROW_PX = 40;
 const AHEAD_ROWS = 30;
-const GRID =
-  "grid grid-cols-[1.5rem_9.5rem_minmax(0,1fr)_5.5rem] md:grid-cols-[1.5rem_9.5rem_minmax(0,2fr)_minmax(0,1.4fr)_9.5rem_6.5rem] lg:grid-cols-[1.5rem_9.5rem_minmax(0,2fr)_5.5rem_minmax(0,1.4fr)_9.5rem_6.5rem] xl:grid-cols-[1.5rem_9.5rem_minmax(0,2fr)_5.5rem_minmax(0,1.4fr)_minmax(0,1fr)_minmax(0,9rem)_9.5rem_6.5rem] items-center gap-x-3 px-4 sm:px-6";
-const HIDDEN: Record<string, string> = {
-  kind: "hidden lg:block",
-  agent: "hidden md:block",
-  tags: "hidden xl:block",
-  by: "hidden xl:block",
-};
+const DAY_MS = 86_400_000;
 
 export interface RunsTableProps {
   runs: LiveRuns;
   selected: ReadonlySet<string>;
-  onSelect: (selected: ReadonlySet<string>) => void;
+  onSelect: Dispatch<SetStateAction<ReadonlySet<string>>>;
 }
 
 export function RunsTable({ runs, selected, onSelect }: RunsTableProps) {
@@ -34,25 +36,29 @@ export function RunsTable({ runs, selected, onSelect }: RunsTableProps) {
     count: rows.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => ROW_PX,
-    overscan: 12,
+    overscan: 6,
     getItemKey: (index) => rows[index]?.id ?? index,
   });
   const items = virtual.getVirtualItems();
   const [first, last] = [items[0]?.index ?? 0, items.at(-1)?.index ?? 0];
-  // The table makes models of what is in view only: of 100,000 rows they would cost more than all else.
   const inView = useMemo(() => rows.slice(first, last + 1), [rows, first, last]);
-  const table = useTable({ features, columns: COLUMNS, data: inView, getRowId: (row) => row.id });
+  const usage = useUsage(inView);
   const now = useNow(inView.some((row) => isLive(row.status)));
-  const shown: Shown = { now, longest: Math.max(0, ...inView.map((row) => tookOf(row, now) ?? 0)) };
+  const longest = Math.max(1, ...inView.map((row) => tookOf(row, now) ?? 0));
   useEffect(() => {
+    // Whenever the rows are other ones: what was asked for before may have come to nothing.
     if (more && last >= rows.length - AHEAD_ROWS) grow();
-  }, [grow, last, more, rows.length]);
+  }, [grow, last, more, rows]);
   const live = useMemo(() => rows.filter((row) => isLive(row.status)), [rows]);
-  const toggle = (id: string): void => {
-    const next = new Set(selected);
-    if (!next.delete(id)) next.add(id);
-    onSelect(next);
-  };
+  const toggle = useCallback(
+    (id: string) =>
+      onSelect((before) => {
+        const next = new Set(before);
+        if (!next.delete(id)) next.add(id);
+        return next;
+      }),
+    [onSelect],
+  );
   const keys = useListKeys(rows.length, {
     open: (index) => {
       const row = rows[index];
@@ -64,7 +70,6 @@ export function RunsTable({ runs, selected, onSelect }: RunsTableProps) {
       if (row) toggle(row.id);
     },
   });
-  const models = table.getRowModel().rows;
   return (
     <div
       ref={scroller}
@@ -86,60 +91,41 @@ export function RunsTable({ runs, selected, onSelect }: RunsTableProps) {
               className="size-3.5 accent-accent"
             />
           </span>
-          {table.getHeaderGroups()[0]?.headers.map((header) => (
-            <span key={header.id} role="columnheader" className={HIDDEN[header.id]}>
-              <table.FlexRender header={header} />
+          {COLUMNS.map(({ id, header, shown }) => (
+            <span key={id} role="columnheader" className={shown}>
+              {header}
             </span>
           ))}
-          <span role="columnheader" className="hidden md:block">
-            Duration
-          </span>
-          <span role="columnheader">Created</span>
         </div>
       </div>
-      <div role="rowgroup" className="relative" style={{ height: virtual.getTotalSize() }}>
+      <div
+        role="rowgroup"
+        className="relative"
+        style={{ height: virtual.getTotalSize(), "--longest": longest } as CSSProperties}
+      >
         {items.map((item) => {
-          const model = models[item.index - first];
-          if (!model) return null;
-          const row = model.original;
-          return (
-            <div
+          const row = rows[item.index];
+          return row ? (
+            <RunsTableRow
               key={item.key}
-              role="row"
-              aria-rowindex={item.index + 2}
-              data-run={row.id}
-              className={cx(
-                GRID,
-                "group absolute inset-x-0 border-b border-line hover:bg-hover",
-                keys.current === item.index && "bg-hover shadow-[inset_2px_0_0_var(--accent)]",
-                selected.has(row.id) && "bg-accent-soft",
-              )}
-              style={{ height: ROW_PX, transform: `translateY(${item.start}px)` }}
-            >
-              <span role="cell" className="flex">
-                <input
-                  type="checkbox"
-                  aria-label={`Select ${row.id}`}
-                  checked={selected.has(row.id)}
-                  onChange={() => toggle(row.id)}
-                  className="size-3.5 accent-accent opacity-40 group-hover:opacity-100 checked:opacity-100 focus-visible:opacity-100"
-                />
-              </span>
-              {model.getAllCells().map((cell) => (
-                <span key={cell.id} role="cell" className={cx("min-w-0", HIDDEN[cell.column.id])}>
-                  <table.FlexRender cell={cell} />
-                </span>
-              ))}
-              <span role="cell" className="hidden min-w-0 md:block">
-                <DurationBar row={row} shown={shown} />
-              </span>
-              <span role="cell" className="min-w-0 truncate">
-                <Created row={row} now={now} />
-              </span>
-            </div>
-          );
+              row={row}
+              now={momentFor(row, now)}
+              usage={usage.get(row.id)}
+              index={item.index}
+              top={item.start}
+              current={keys.current === item.index}
+              selected={selected.has(row.id)}
+              onToggle={toggle}
+            />
+          ) : null;
         })}
       </div>
     </div>
   );
+}
+
+/** The time that a row needs: an ended one of more than a day ago looks the same at any. */
+function momentFor(row: RunRow, now: number): number {
+  const ended = row.endedAt !== null && now - Date.parse(row.createdAt) >= DAY_MS;
+  return ended ? Number.MAX_SAFE_INTEGER : now;
 }

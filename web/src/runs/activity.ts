@@ -3,7 +3,8 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { call } from "@/api/client";
 import type { RunStatus } from "@/api/types";
 import type { RunFilters } from "./filters";
-import { STATUSES, statusesOf } from "./filters";
+import { STATUSES } from "./filters";
+import { wordsOf } from "./rows";
 import { ACTIVITY_KEY } from "./useRunFeed";
 
 const DAY_SECONDS = 86_400;
@@ -20,11 +21,11 @@ export interface Bar {
   parts: readonly { status: RunStatus; runs: number }[];
 }
 
-/** The runs between the filters' times (the last day without them), as bars without a gap between. */
+/** The runs that pass the filters (without times: those of the last day), as bars without a gap between. */
 export function useActivity(project: string | undefined, filters: RunFilters): readonly Bar[] | undefined {
-  const { since, until, status } = filters;
+  const { since, until, q } = filters;
   const { data } = useQuery({
-    queryKey: [ACTIVITY_KEY, project, since, until, status],
+    queryKey: [ACTIVITY_KEY, project, filters],
     enabled: project !== undefined,
     placeholderData: keepPreviousData,
     refetchInterval: MOVED_MS,
@@ -36,14 +37,13 @@ export function useActivity(project: string | undefined, filters: RunFilters): r
           since: new Date(span.from).toISOString(),
           until: new Date(span.to).toISOString(),
           interval_seconds: span.step / 1_000,
+          ...wordsOf(filters),
+          // The search finds runs of agents only.
+          ...(q ? { query: q, kind: "agent" as const } : {}),
         },
         signal,
       });
-      const wanted = statusesOf({ status: status ?? "" });
-      return barsOf(
-        span,
-        found.data.filter((one) => wanted.length === 0 || wanted.includes(one.status)),
-      );
+      return barsOf(span, found.data);
     },
   });
   return data;

@@ -36,14 +36,21 @@ export function rowsFor(filters: RunFilters): ReadRows {
   return filters.q ? searched(filters, filters.q) : listed(filters);
 }
 
+/** What the server takes for the filters that are no times and no words. */
+export function wordsOf(filters: RunFilters) {
+  return {
+    status: statusesOf(filters),
+    ...(filters.kind ? { kind: filters.kind } : {}),
+    ...(filters.agent ? { agent_id: filters.agent } : {}),
+    ...(filters.tag ? { tag: filters.tag } : {}),
+  };
+}
+
 function listed(filters: RunFilters): ReadRows {
   return async (cursor) => {
     const query = {
-      status: statusesOf(filters),
+      ...wordsOf(filters),
       limit: PAGE_ROWS,
-      ...(filters.kind ? { kind: filters.kind } : {}),
-      ...(filters.agent ? { agent_id: filters.agent } : {}),
-      ...(filters.tag ? { tag: filters.tag } : {}),
       ...timesOf(filters),
       ...(cursor ? { cursor } : {}),
     };

@@ -1,6 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { useCallback, useEffect, useMemo } from "react";
+import { useCallback, useEffect, useMemo, useRef } from "react";
 import { urlOf } from "@/api/client";
+import { Gathering, type Pace } from "@/api/gather";
 import { type Frame, follow } from "@/api/sse";
 import { useStore } from "@/api/store";
 import type { Run } from "@/api/types";
@@ -10,6 +11,7 @@ import { fitsFilters, fromRun, type RunRow, rowsFor } from "./rows";
 
 /** The search knows of a change within about a second of it; the activity need not be told of each. */
 const SETTLED_MS = 1_500;
+const PACE: Pace = { quiet: 20, most: 100 };
 
 export const ACTIVITY_KEY = "activity";
 
@@ -27,6 +29,11 @@ export function useRunFeed(project: string | undefined, filters: RunFilters): Li
     return new RunFeed(rowsFor(wanted), (row) => fitsFilters(wanted, row));
   }, [key]);
   const searching = filters.q !== undefined;
+  // The newest are shown before the feed is there; after its `Ready` they are read again.
+  const first = useRef(Promise.resolve());
+  useEffect(() => {
+    first.current = feed.reload();
+  }, [feed]);
   useEffect(() => {
     if (project === undefined) return;
     const stop = new AbortController();
@@ -34,18 +41,21 @@ export function useRunFeed(project: string | undefined, filters: RunFilters): Li
       if (searching) void feed.reload();
       void client.invalidateQueries({ queryKey: [ACTIVITY_KEY] });
     });
-    const onFrames = (frames: Frame[]): void => {
+    const take = (frames: Frame[]): void => {
       // After `Ready` nothing is missed: what the list holds from then on and what is told make the whole.
-      if (frames.some((frame) => frame.event === "Ready" || frame.event === "Missed")) void feed.reload();
+      if (frames.some((frame) => frame.event === "Ready" || frame.event === "Missed"))
+        void first.current.then(() => feed.reload());
       const moves = frames.map(moveOf).filter((move) => move !== null);
       // What a run says cannot be told from a frame: the search finds new ones.
       feed.tell(searching ? moves.filter(([id]) => feed.has(id)) : moves);
       if (moves.length > 0) settle.soon();
     };
+    // A project may have thousands of moves in a second; the page is drawn some ten times.
+    const coming = new Gathering<Frame>(take, () => PACE);
     void follow({
       url: urlOf("/projects/{ref}/runs/stream", { ref: project }),
       after: "0",
-      onFrames,
+      onFrames: (frames) => coming.add(frames),
       isLast: () => false,
       endless: true,
       onState: (state, error) => state === "failed" && feed.fail(error),
@@ -53,6 +63,7 @@ export function useRunFeed(project: string | undefined, filters: RunFilters): Li
     });
     return () => {
       stop.abort();
+      coming.stop();
       settle.never();
     };
   }, [client, feed, project, searching]);

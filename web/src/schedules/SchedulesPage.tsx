@@ -3,8 +3,9 @@ import { Link } from "@tanstack/react-router";
 import { CalendarClock, Ellipsis, Pause, Pencil, Play, Plus, Trash2, Zap } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
 import { call } from "@/api/client";
-import { useProject } from "@/app/identity";
+import { useForbidden, useProject } from "@/app/identity";
 import { PageHeader } from "@/app/PageHeader";
+import { SteerButton } from "@/app/SteerButton";
 import { Badge } from "@/design/Badge";
 import { Button } from "@/design/Button";
 import { Dialog } from "@/design/Dialog";
@@ -41,9 +42,9 @@ export default function SchedulesPage() {
   const refresh = (): void => void client.invalidateQueries({ queryKey: ["schedules"] });
   const close = (): void => setAsked(null);
   const create = (
-    <Button tone="primary" icon={<Plus className="size-4" />} onClick={() => setAsked({ what: "new" })}>
+    <SteerButton tone="primary" icon={<Plus className="size-4" />} onClick={() => setAsked({ what: "new" })}>
       New schedule
-    </Button>
+    </SteerButton>
   );
   return (
     <>
@@ -169,6 +170,7 @@ function Last({ of }: { of: Schedule }) {
 
 function Actions({ of, onAsk, onDone }: { of: Schedule; onAsk: (asked: Asked) => void; onDone: () => void }) {
   const [busy, setBusy] = useState(false);
+  const forbidden = useForbidden() !== undefined;
   const active = of.status === "active";
   const path = { ref: of.project_id, schedule_id: of.id };
   const act = async (work: () => Promise<void>): Promise<void> => {
@@ -195,27 +197,28 @@ function Actions({ of, onAsk, onDone }: { of: Schedule; onAsk: (asked: Asked) =>
     });
   return (
     <span className="flex justify-end gap-1.5">
-      <Button
+      <SteerButton
         busy={busy}
         aria-label={`Trigger ${of.name} now`}
         icon={<Zap className="size-3.5" />}
         onClick={trigger}
       >
         Trigger
-      </Button>
-      <Button
+      </SteerButton>
+      <SteerButton
         busy={busy}
         aria-label={`${active ? "Pause" : "Resume"} ${of.name}`}
         icon={active ? <Pause className="size-3.5" /> : <Play className="size-3.5" />}
         onClick={change}
       >
         {active ? "Pause" : "Resume"}
-      </Button>
+      </SteerButton>
       <Menu
         align="end"
         trigger={<Button aria-label={`More of ${of.name}`} icon={<Ellipsis className="size-4" />} />}
       >
         <MenuItem
+          disabled={forbidden}
           icon={<Pencil className="size-4 text-muted" />}
           onSelect={() => onAsk({ what: "edit", schedule: of })}
         >
@@ -223,6 +226,7 @@ function Actions({ of, onAsk, onDone }: { of: Schedule; onAsk: (asked: Asked) =>
         </MenuItem>
         <MenuItem
           danger
+          disabled={forbidden}
           icon={<Trash2 className="size-4" />}
           onSelect={() => onAsk({ what: "delete", schedule: of })}
         >

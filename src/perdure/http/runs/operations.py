@@ -44,6 +44,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     routes.LIST_OF_PROJECT,
     watch_routes.STREAM,
     watch_routes.ACTIVITY,
+    watch_routes.USAGE,
     *worker_routes.WORKER_OPERATIONS,
     *push_service_routes.OPERATIONS,
     *token_routes.TOKEN_OPERATIONS,

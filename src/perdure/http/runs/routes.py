@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from starlette.requests import Request
@@ -12,11 +13,10 @@ from perdure.domain.conversation import RunPolicy
 from perdure.domain.errors import InvalidRequest
 from perdure.domain.ids import ProjectId, RunKey
 from perdure.domain.principal import Principal, Scope
-from perdure.domain.run import Kind, Status
-from perdure.domain.stored_run import RunFilter, Viewer
+from perdure.domain.run import Kind
 from perdure.http.context import core_of
 from perdure.http.deps import principal_of
-from perdure.http.json_schema import JsonSchema, array, choice, integer, text
+from perdure.http.json_schema import JsonSchema, choice, integer, text
 from perdure.http.operations import Answer, Body, Operation, header, json_answer, query
 from perdure.http.pagination import decode_cursor
 from perdure.http.requests import (
@@ -25,10 +25,11 @@ from perdure.http.requests import (
     run_id_of,
     text_query,
     time_query,
-    words_query,
 )
 from perdure.http.runs.create_body import BODY_BYTES, parse_create
 from perdure.http.runs.create_schema import create_run_schema
+from perdure.http.runs.filters import PARAMETERS as FILTERS
+from perdure.http.runs.filters import filter_of, word_in
 from perdure.http.runs.mapping import accepted, canonical, run_page, run_request
 from perdure.http.runs.response_schemas import canonical_run_schema, run_accepted_schema, run_page_schema
 from perdure.http.runs.scheduling import PARAMETERS as SCHEDULING
@@ -85,9 +86,10 @@ async def _listed(request: Request, principal: Principal, project_id: ProjectId)
     cursor = text_query(request, "cursor")
     before = decode_cursor(cursor) if cursor else None
     limit = integer_query(request, "limit", DEFAULT_PAGE, 1, MAX_PAGE)
-    found = await runs.list_page(
-        core_of(request), project_id, _filter(request, principal.viewer), before=before, limit=limit
+    wanted = replace(
+        filter_of(request, principal.viewer), since=time_query(request, "since"), until=time_query(request, "until")
     )
+    found = await runs.list_page(core_of(request), project_id, wanted, before=before, limit=limit)
     return json_answer(run_page(found, limit, cursor))
 
 
@@ -101,31 +103,9 @@ async def key_of(request: Request, scope: Scope) -> RunKey:
     return RunKey(await scoping.project_of_run(core_of(request), principal, run_id), run_id)
 
 
-def _filter(request: Request, viewer: Viewer) -> RunFilter:
-    kind = text_query(request, "kind")
-    return RunFilter(
-        viewer=viewer,
-        statuses=tuple(Status(_word(word, "status", Status)) for word in words_query(request, "status")),
-        kind=None if kind is None else Kind(_word(kind, "kind", Kind)),
-        agent_id=text_query(request, "agent_id"),
-        target=text_query(request, "target"),
-        tag=text_query(request, "tag"),
-        parent_run_id=text_query(request, "parent"),
-        since=time_query(request, "since"),
-        until=time_query(request, "until"),
-    )
-
-
-def _word(word: str, name: str, words: type[Kind] | type[Status] | type[RunPolicy]) -> str:
-    known = [str(one) for one in words]
-    if word not in known:
-        raise InvalidRequest(f"The query parameter `{name}` must be one of {', '.join(known)}.")
-    return word
-
-
 def _policy(request: Request) -> RunPolicy | None:
     word = text_query(request, "conversation_policy")
-    return None if word is None else RunPolicy(_word(word, "conversation_policy", RunPolicy))
+    return None if word is None else word_in(word, "conversation_policy", RunPolicy)
 
 
 def _idempotency_key(request: Request) -> str | None:
@@ -140,12 +120,7 @@ def _idempotency_key(request: Request) -> str | None:
 def _list_parameters() -> tuple[JsonSchema, ...]:
     time = {"type": "string", "format": "date-time"}
     return (
-        query("kind", choice(*Kind), "Runs of this kind only."),
-        query("status", array(choice(*Status)), "Runs in one of these states; repeated, or with commas between."),
-        query("agent_id", text(1), "Runs of this agent."),
-        query("target", text(1), "Runs of this target."),
-        query("tag", text(1), "Runs with this tag."),
-        query("parent", text(1), "Runs that this run started."),
+        *FILTERS,
         query("since", time, "Runs created after this time."),
         query("until", time, "Runs created up to this time."),
         query("cursor", text(1), "The `page_info.next` of the page before."),

@@ -12,19 +12,22 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from perdure.domain.activity import Span
 from perdure.domain.errors import InvalidRequest
-from perdure.domain.ids import RunKey
+from perdure.domain.ids import RunId, RunKey
 from perdure.domain.principal import Principal, Scope
 from perdure.domain.run import Status
 from perdure.domain.stored_run import Run
 from perdure.http.context import core_of, settings_of
 from perdure.http.deps import principal_of
-from perdure.http.json_schema import JsonSchema, array, choice, integer, members, text
+from perdure.http.json_schema import JsonSchema, array, boolean, choice, integer, members, nullable, text
 from perdure.http.operations import Answer, Operation, json_answer, query
-from perdure.http.requests import integer_query, time_query
+from perdure.http.requests import integer_query, time_query, words_query
+from perdure.http.runs.filters import PARAMETERS as FILTERS
+from perdure.http.runs.filters import filter_of
 from perdure.http.runs.mapping import canonical, iso
 from perdure.http.sse import EVENT_STREAM, EventStream
-from perdure.services import runs, scoping
+from perdure.services import activity, scoping
 from perdure.services.run_feed import Moved, RunFeed
 
 MAX_INTERVALS: Final = 500
@@ -80,8 +83,21 @@ async def project_activity(request: Request) -> Response:
         raise InvalidRequest(
             f"From `since` to `until` are more than {MAX_INTERVALS} intervals: make `interval_seconds` larger."
         )
-    counted = await runs.activity(core, project.id, since, until, timedelta(seconds=seconds), principal.viewer)
+    span = Span(since, until, timedelta(seconds=seconds))
+    sought = request.query_params.get("query", "")
+    counted = await activity.counts(core, project.id, span, filter_of(request, principal.viewer), sought)
     return json_answer({"data": [{"since": iso(at), "status": status, "runs": count} for at, status, count in counted]})
+
+
+async def usage_of_runs(request: Request) -> Response:
+    """GET /projects/{ref}/runs/usage."""
+    core = core_of(request)
+    principal = await principal_of(request, Scope.RUNS_READ)
+    project = await scoping.project_by_ref(core, principal, request.path_params["ref"])
+    run_ids = [RunId(word) for word in words_query(request, "run_id")]
+    if not 0 < len(run_ids) <= activity.MAX_RUNS:
+        raise InvalidRequest(f"The query parameter `run_id` names 1 to {activity.MAX_RUNS} runs.")
+    return json_answer({"data": await activity.usage(core, project.id, run_ids, principal.viewer)})
 
 
 def _time(request: Request, name: str) -> datetime:
@@ -107,6 +123,16 @@ _TIME: Final[JsonSchema] = {"type": "string", "format": "date-time"}
 _COUNT: Final = members(
     {"since": text(description="When the interval begins."), "status": choice(*Status), "runs": integer(1)},
     required=("since", "status", "runs"),
+)
+_TOKENS: Final = nullable(integer(0))
+_USAGE: Final = members(
+    {
+        "run_id": text(),
+        "input_tokens": _TOKENS,
+        "output_tokens": _TOKENS,
+        "settled": boolean(description="The run has ended and all of its log is counted: these figures stay."),
+    },
+    required=("run_id", "input_tokens", "output_tokens", "settled"),
 )
 
 STREAM: Final = Operation(
@@ -141,7 +167,27 @@ ACTIVITY: Final = Operation(
             {**integer(1), "maximum": _MAX_INTERVAL_SECONDS, "default": 3600},
             f"How long an interval is; at most {MAX_INTERVALS} of them.",
         ),
+        *FILTERS,
+        query("query", text(), "Runs that hold these words, as the search of agent runs finds them."),
     ),
     path_schemas={"ref": text(1)},
     answers={200: Answer("The counts.", members({"data": array(_COUNT)}, required=("data",)))},
+)
+
+USAGE: Final = Operation(
+    method="GET",
+    path="/projects/{ref}/runs/usage",
+    handler=usage_of_runs,
+    tag="runs",
+    summary="Read the tokens of runs",
+    description=(
+        "What the model calls of runs have used, about a second after their logs tell of it; null where nothing tells. "
+        "Runs that are not there are left out."
+    ),
+    scope=Scope.RUNS_READ,
+    parameters=(
+        query("run_id", array(text(1)), f"1 to {activity.MAX_RUNS} runs; repeated, or with commas between. Needed."),
+    ),
+    path_schemas={"ref": text(1)},
+    answers={200: Answer("The usage of each run.", members({"data": array(_USAGE)}, required=("data",)))},
 )

@@ -77,6 +77,7 @@ WHERE project_id = $1
   AND ($6::text IS NULL OR tags @> ARRAY[$6])
   AND ($7::text IS NULL OR parent_run_id = $7)
   AND ($14::text IS NULL OR visibility = 'project' OR created_by = $14)
+  AND ($15::text[] IS NULL OR waiting ->> 'reason' = ANY ($15))
   AND ($8::timestamptz IS NULL OR created_at > $8)
   AND ($9::timestamptz IS NULL OR created_at <= $9)
   AND ($10::timestamptz IS NULL OR (created_at, run_id) < ($10, $11))
@@ -92,15 +93,6 @@ WHERE p.project_id = $1 AND p.conversation_id = $2 AND w.conversation_id IS NOT 
   AND ($3::timestamptz IS NULL OR (w.created_at, w.run_id) < ($3, $4))
 ORDER BY w.created_at DESC, w.run_id DESC
 LIMIT $5;
-
--- name: count_runs_over_time
--- How many runs were made in each interval of a stretch of time, by the status that they have now; $5: as in list_runs.
-SELECT date_bin($4::interval, created_at, $2) AS since, status, count(*) AS runs
-FROM runs
-WHERE project_id = $1 AND created_at >= $2 AND created_at < $3
-  AND ($5::text IS NULL OR visibility = 'project' OR created_by = $5)
-GROUP BY 1, 2
-ORDER BY 1, 2;
 
 -- name: count_live_runs
 -- System: live runs by status.

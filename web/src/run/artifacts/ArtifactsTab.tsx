@@ -1,6 +1,7 @@
 import { Download, FileText, Upload } from "lucide-react";
 import { type DragEvent, useMemo, useRef, useState } from "react";
 import { send } from "@/api/client";
+import { SteerButton } from "@/app/SteerButton";
 import { Button } from "@/design/Button";
 import { cx } from "@/design/cx";
 import { saveAs } from "@/design/saveAs";
@@ -30,9 +31,9 @@ export default function ArtifactsTab() {
     start([...event.dataTransfer.files]);
   };
   const pick = (
-    <Button icon={<Upload className="size-3.5" />} onClick={() => picker.current?.click()}>
+    <SteerButton icon={<Upload className="size-3.5" />} onClick={() => picker.current?.click()}>
       Upload
-    </Button>
+    </SteerButton>
   );
   return (
     <section

@@ -6,7 +6,7 @@ import { cx } from "@/design/cx";
 import { Fold } from "@/design/Fold";
 import { duration } from "@/design/format";
 import { JsonView } from "@/design/JsonView";
-import { Markdown } from "@/design/Markdown";
+import { LongMarkdown } from "@/design/LongMarkdown";
 import type { InputItem, Item, NoticeItem, ReasoningItem, TextItem, UserItem } from "@/log/chat/items";
 import { ToolCall } from "./ToolCall";
 
@@ -91,7 +91,7 @@ function Words({ item }: { item: TextItem }) {
   const text = useDeferredValue(item.text);
   return (
     <div data-role="assistant" className="group relative text-base">
-      <Markdown text={text} open={item.open} />
+      <LongMarkdown text={text} open={item.open} />
       {item.open || item.text === "" ? null : (
         <div className="absolute top-0 right-0 rounded bg-canvas opacity-0 transition-opacity group-focus-within:opacity-100 group-hover:opacity-100 lg:-right-8">
           <CopyButton text={item.text} label="Copy the message" />

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { MessagesSquare } from "lucide-react";
 import { call } from "@/api/client";
 import { isLive } from "@/api/runs";
+import { useForbidden } from "@/app/identity";
 import { EmptyState, ErrorState, Skeleton } from "@/design/states";
 import type { Chat } from "@/log/chat/items";
 import { useLog } from "../events/log";
@@ -18,6 +19,7 @@ export default function ChatTab() {
   const { data: run } = useRun(runId);
   const log = useLog();
   const { at } = useAt();
+  const why = useForbidden();
   const chat = useChat(run?.input, log.events);
   const interactive = useInteractive(runId, run?.kind === "agent");
   if (log.state === "failed") return <ErrorState error={log.error} />;
@@ -43,7 +45,11 @@ export default function ChatTab() {
           ))}
         </Thread>
       )}
-      {interactive && live ? <Composer runId={runId} turnOpen={turnIsOpen(chat)} /> : null}
+      {!interactive || !live ? null : why ? (
+        <p className="mx-auto w-full max-w-3xl px-4 pb-4 text-xs text-muted sm:px-6">{why}</p>
+      ) : (
+        <Composer runId={runId} turnOpen={turnIsOpen(chat)} />
+      )}
     </div>
   );
 }

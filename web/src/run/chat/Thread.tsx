@@ -1,12 +1,15 @@
 import { ArrowDown } from "lucide-react";
 import { type ReactNode, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Button } from "@/design/Button";
+import { useNewestFirst } from "@/hooks/useNewestFirst";
 import { type Item, keyOf } from "@/log/chat/items";
 import { ChatItem } from "./ChatItem";
 
 const AT_END_PX = 48;
-/** Items that are drawn at first, and with each press of the button above them. */
-const WINDOW = 80;
+/** Items that are drawn without being asked for, and with each press of the button above them. */
+const WINDOW = 40;
+/** Items that are drawn before anything else: what is in view. */
+const AT_ONCE = 10;
 
 export interface ThreadProps {
   runId: string;
@@ -21,7 +24,7 @@ export function Thread({ runId, items, children }: ThreadProps) {
   const content = useRef<HTMLDivElement>(null);
   const [first, setFirst] = useState<number>();
   const { following, onScroll, toEnd } = useStickToEnd(scroller, content);
-  const { begin, showEarlier } = useEarlier(scroller, items.length, first, setFirst);
+  const { begin, earlier, showEarlier } = useEarlier(scroller, items.length, first, setFirst);
   return (
     <div className="relative flex min-h-0 flex-1 flex-col">
       <section
@@ -32,9 +35,9 @@ export function Thread({ runId, items, children }: ThreadProps) {
         className="min-h-0 flex-1 overflow-y-auto outline-offset-[-2px]"
       >
         <div ref={content} className="mx-auto flex max-w-3xl flex-col gap-4 px-4 py-6 sm:px-6">
-          {begin > 0 ? (
+          {earlier > 0 ? (
             <Button className="self-center" onClick={showEarlier}>
-              Show earlier messages ({begin})
+              Show earlier messages ({earlier})
             </Button>
           ) : null}
           {items.slice(begin).map((item) => (
@@ -96,7 +99,10 @@ function useEarlier(
   setFirst: (first: number) => void,
 ) {
   const below = useRef<number>(undefined);
-  const begin = Math.min(first ?? Number.POSITIVE_INFINITY, Math.max(0, count - WINDOW));
+  const goal = Math.max(0, count - WINDOW);
+  const newest = useNewestFirst(count, goal, AT_ONCE);
+  const earlier = Math.min(first ?? goal, goal);
+  const begin = first === undefined ? newest : earlier;
   // biome-ignore lint/correctness/useExhaustiveDependencies: only a window that has grown moves what is in view.
   useLayoutEffect(() => {
     const box = scroller.current;
@@ -106,7 +112,7 @@ function useEarlier(
   const showEarlier = (): void => {
     const box = scroller.current;
     if (box) below.current = box.scrollHeight - box.scrollTop;
-    setFirst(Math.max(0, begin - WINDOW));
+    setFirst(Math.max(0, earlier - WINDOW));
   };
-  return { begin, showEarlier };
+  return { begin, earlier, showEarlier };
 }

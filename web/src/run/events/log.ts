@@ -1,9 +1,11 @@
 // The log of a run as the page holds it: every public event, once, in order; it grows while the run goes on.
 // The run page follows it once, for all of its tabs.
-import { createContext, useContext, useEffect, useMemo, useState } from "react";
+import { createContext, useContext, useEffect, useMemo, useRef, useState } from "react";
 import { urlOf } from "@/api/client";
+import { Gathering, type Pace } from "@/api/gather";
 import { type Frame, follow, type StreamState } from "@/api/sse";
 import { Store, useStore } from "@/api/store";
+import type { Run } from "@/api/types";
 import type { LogEvent } from "@/log/event";
 import { useAt } from "../useAt";
 
@@ -19,29 +21,47 @@ const NOTHING: Log = { events: [], state: "connecting", error: null };
 /** The whole log, for what is below the run page. */
 export const LogContext = createContext<Log>(NOTHING);
 
-/**
- * A run's log, followed from its beginning; `attempt` is the run's (undefined: not known yet), since a restart makes an
- * ended log go on.
- */
-export function useFollowedLog(runId: string, attempt: number | undefined): Log {
+/** While the page catches up with what is already written, it draws what has come once it is much. */
+const CATCHING_UP: Pace = { quiet: 40, most: 1_000 };
+const LIVE: Pace = { quiet: 16, most: 16 };
+
+/** A run's log, followed from its beginning. A restart, which is a new attempt, makes an ended log go on. */
+export function useFollowedLog(runId: string, run: Run | undefined): Log {
   const [log, setLog] = useState(() => new Store<Log>(NOTHING));
   const [followed, setFollowed] = useState(runId);
   if (followed !== runId) {
     setFollowed(runId);
     setLog(new Store<Log>(NOTHING));
   }
+  const attempt = run?.attempt;
+  const written = useRef(0);
+  useEffect(() => {
+    written.current = run?.latest_event_id ?? 0;
+  });
   useEffect(() => {
     if (attempt === undefined) return;
     const abort = new AbortController();
+    const coming = new Gathering<LogEvent>(
+      (events) => log.set({ events: log.get().events.concat(events), state: "live", error: null }),
+      (latest) => (latest.id < written.current ? CATCHING_UP : LIVE),
+    );
     void follow({
       url: urlOf("/runs/{run_id}/stream", { run_id: runId }, { times: true }),
       after: String(log.get().events.at(-1)?.id ?? 0),
-      onFrames: (frames) => log.set({ ...log.get(), events: log.get().events.concat(frames.map(eventOf)) }),
-      onState: (state, error = null) => log.set({ ...log.get(), state, error }),
+      onFrames: (frames) => coming.add(frames.map(eventOf)),
+      onState: (state, error = null) => {
+        // A log that has something is shown as soon as some of it is there: until then, the page says that it loads.
+        if (state === "live" && log.get().events.length === 0 && written.current > 0) return;
+        coming.flush();
+        log.set({ ...log.get(), state, error });
+      },
       isLast: (frame) => LAST_TYPES.has(eventOf(frame).type),
       signal: abort.signal,
     });
-    return () => abort.abort();
+    return () => {
+      abort.abort();
+      coming.stop();
+    };
   }, [log, runId, attempt]);
   return useStore(log);
 }

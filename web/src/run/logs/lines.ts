@@ -86,7 +86,8 @@ const TONES: Record<string, Tone> = {
 
 /** A line's text, told apart by its ANSI colours; what a carriage return overwrites is gone. */
 export function piecesOf(text: string): Piece[] {
-  const shown = text.replace(/\r$/, "").replace(/^.*\r/, "");
+  const written = text.replace(/\r$/, "");
+  const shown = written.slice(written.lastIndexOf("\r") + 1);
   const pieces: Piece[] = [];
   let tone: Tone = "plain";
   let from = 0;

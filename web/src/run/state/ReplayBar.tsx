@@ -3,6 +3,7 @@ import type { CSSProperties } from "react";
 import { Button } from "@/design/Button";
 import { count, timeOfDay } from "@/design/format";
 import { useHotkeys } from "@/hooks/useHotkeys";
+
 import { countUntil, useWholeLog } from "../events/log";
 import { useAt } from "../useAt";
 

@@ -1,6 +1,10 @@
 // What a run says of its state (STATE_SNAPSHOT, STATE_DELTA), event by event.
-
-import { immutableJSONPatch, type JSONPatchOperation } from "immutable-json-patch";
+import {
+  existsIn,
+  immutableJSONPatch,
+  type JSONPatchOperation,
+  parseJSONPointer,
+} from "immutable-json-patch";
 import { isObject, type LogEvent } from "@/log/event";
 
 export interface Moment {
@@ -27,11 +31,22 @@ export function historyOf(events: readonly LogEvent[]): Moment[] {
 function patched(state: unknown, operations: readonly unknown[]): unknown {
   let next = state;
   try {
-    for (const operation of operations) next = immutableJSONPatch(next, [operation as JSONPatchOperation]);
+    for (const operation of operations) {
+      if (!hasPlace(next, operation)) break;
+      next = immutableJSONPatch(next, [operation as JSONPatchOperation]);
+    }
   } catch {
     // What fitted stays.
   }
   return next;
+}
+
+/** Whether what an operation takes away or moves is there: the library does not ask, the server does. */
+function hasPlace(state: unknown, operation: unknown): boolean {
+  if (!isObject(operation)) return false;
+  const { op, path, from } = operation;
+  const place = op === "remove" ? path : op === "move" || op === "copy" ? from : undefined;
+  return typeof place !== "string" || existsIn(state, parseJSONPointer(place));
 }
 
 export interface Change {
