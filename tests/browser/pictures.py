@@ -40,7 +40,7 @@ KEYS = (
     ("storefront", ["runs:read", "runs:write"]),
     ("warehouse", ["runs:read", "runs:write"]),
     ("nightly-export", ["runs:read"]),
-    ("Ida Holm", ["runs:read", "runs:write", "admin"]),
+    ("operations", ["runs:read", "runs:write", "admin"]),
 )
 SCHEDULES = (
     ("Daily sales report", "30 6 * * *", "task", "daily-report", "active"),
@@ -206,7 +206,7 @@ def shop(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory)
             made = Shop(place, client)
             asyncio.run(settle(dsn, past(made, chance), chance))
             runs = present(made)
-        yield place, runs | {"key": made.keys["Ida Holm"]}
+        yield place, runs | {"key": made.keys["operations"]}
 
 
 @pytest.fixture(scope="module")

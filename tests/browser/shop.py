@@ -27,10 +27,10 @@ returns: Agent[None, str] = Agent(scripted("gpt-5.2-mini"), name="returns", inst
 advisor: Agent[None, str] = Agent(scripted("claude-sonnet-5"), name="advisor", instructions=INSTRUCTIONS)
 
 ORDERS: dict[str, dict[str, Any]] = {
-    "A-1042": {"customer": "Mara Lind", "placed": "2026-11-19", "total": 289.0, "items": ["RIDGE-2"]},
-    "A-1055": {"customer": "Jonas Weber", "placed": "2026-11-21", "total": 179.0, "items": ["DRIFT-400"]},
-    "A-1077": {"customer": "Inès Costa", "placed": "2026-11-25", "total": 64.5, "items": ["EMBER", "GAS-230"]},
-    "A-1090": {"customer": "Tom Okafor", "placed": "2026-11-27", "total": 118.0, "items": ["TALUS-MID"]},
+    "A-1042": {"customer": "C-2417", "placed": "2026-11-19", "total": 289.0, "items": ["RIDGE-2"]},
+    "A-1055": {"customer": "C-1180", "placed": "2026-11-21", "total": 179.0, "items": ["DRIFT-400"]},
+    "A-1077": {"customer": "C-3092", "placed": "2026-11-25", "total": 64.5, "items": ["EMBER", "GAS-230"]},
+    "A-1090": {"customer": "C-0865", "placed": "2026-11-27", "total": 118.0, "items": ["TALUS-MID"]},
 }
 
 
@@ -41,7 +41,7 @@ async def lookup_order(ctx: RunContext[None], order: str) -> dict[str, Any]:
     await asyncio.sleep(0.25)
     found = {"order": order, "status": "delivered", **ORDERS[order]}
     await publish(ctx, StateSnapshotEvent(snapshot={
-        "customer": {"name": found["customer"], "orders": 4, "since": "2023-04-11"},
+        "customer": {"number": found["customer"], "orders": 4, "since": "2023-04-11"},
         "order": {"number": order, "status": "delivered", "total": found["total"], "items": found["items"]},
         "refunded": 0,
         "steps": ["look up the order"],
