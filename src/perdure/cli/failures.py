@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import asyncpg
 
 from perdure.cli.output import fail, note
-from perdure.domain.errors import AppNotLoaded, PerdureError, Unavailable
+from perdure.domain.errors import PerdureError, Unavailable
+from perdure.execution.app_not_loaded import AppNotLoaded
 
 
 @contextmanager

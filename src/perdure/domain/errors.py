@@ -243,9 +243,3 @@ class Unavailable(PerdureError):
     """The server cannot do this just now. Try again."""
 
     code = "unavailable"
-
-
-class AppNotLoaded(PerdureError):
-    """The user's application could not be loaded."""
-
-    code = "app_not_loaded"

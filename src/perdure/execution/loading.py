@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from perdure.domain.errors import AppNotLoaded
+from perdure.execution.app_not_loaded import AppNotLoaded
 from perdure.execution.registry import App
 
 _USUAL_NAME: Final = "app"

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.domain.errors import AppNotLoaded
 from perdure.domain.fold import SUPERSEDED
 from perdure.domain.message import Message, Role
 from perdure.domain.run import PendingCall, WaitingReason
+from perdure.execution.app_not_loaded import AppNotLoaded
 from perdure.execution.demo import demo_app, words
 from perdure.execution.demo.example import example_of
 from perdure.execution.demo.script import FAILED

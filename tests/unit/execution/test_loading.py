@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.domain.errors import AppNotLoaded
+from perdure.execution.app_not_loaded import AppNotLoaded
 from perdure.execution.loading import load_app
 
 APP = "from perdure.execution.registry import App\n"

@@ -17,7 +17,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.settings import ModelSettings
 
-from perdure.domain.errors import AppNotLoaded
+from perdure.execution.app_not_loaded import AppNotLoaded
 
 _OPENAI: Final = "api.openai.com"
 _NOT_SERVED: Final = frozenset({404, 405, 501})
