@@ -13,6 +13,19 @@ from tests.browser.conftest import WAIT_MS, Dashboard
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 expect.set_options(timeout=WAIT_MS)
 
+MOST_BYTES = 300_000
+"""What the files of the first page may weigh, compressed."""
+FILES = """() => performance.getEntries()
+    .filter((one) => "encodedBodySize" in one && one.name.includes("/ui/"))
+    .map((one) => one.encodedBodySize)"""
+
+
+def test_the_first_page_is_light(dashboard: Dashboard) -> None:
+    expect(dashboard.page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
+    weights = dashboard.page.evaluate(FILES)
+    assert len(weights) > 5
+    assert 50_000 < sum(weights) <= MOST_BYTES, weights
+
 
 def test_new_runs_and_changes_appear_by_themselves(dashboard: Dashboard) -> None:
     run_id = f"live-{uuid4().hex[:8]}"
