@@ -67,6 +67,8 @@ class Dashboard:
         """What axe-core finds serious or critical on the page as it is."""
         # Through the debugger, not as an element: the page's Content-Security-Policy allows no foreign script.
         self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        # A theme that was just chosen is drawn with the next frames; between them colours of both stand side by side.
+        self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         found = self.page.evaluate("axe.run({resultTypes: ['violations']})")
         return [
             f"{one['id']}: {node['html']}"
