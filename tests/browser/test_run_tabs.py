@@ -51,6 +51,15 @@ def told(dashboard: Dashboard, run_id: str) -> None:
     )
 
 
+def counted(dashboard: Dashboard, what: str, tab: str) -> str:
+    """The id of a run of the agent `counting` that has ended, with the page at one of its tabs."""
+    run_id = new_id(what)
+    dashboard.place.create("counting", run_id)
+    dashboard.open(f"runs/{run_id}/{tab}")
+    told(dashboard, run_id)
+    return run_id
+
+
 def again(dashboard: Dashboard, command: str) -> dict[str, Any]:
     """The run that a copied command starts, when it is pasted into a shell."""
     environment = {**os.environ, "PERDURE_API_KEY": KEY}
@@ -60,10 +69,7 @@ def again(dashboard: Dashboard, command: str) -> dict[str, Any]:
 
 
 def test_the_page_goes_back_to_any_event_and_returns(dashboard: Dashboard) -> None:
-    page, run_id = dashboard.page, new_id("scrub")
-    dashboard.place.create("counting", run_id)
-    dashboard.open(f"runs/{run_id}/state")
-    told(dashboard, run_id)
+    page, run_id = dashboard.page, counted(dashboard, "scrub", "state")
     state = page.get_by_role("region", name="State")
     expect(state).to_contain_text("count: 3")
     snapshot = next(one for one in dashboard.place.events(run_id) if one["payload"]["type"] == "STATE_SNAPSHOT")[
@@ -201,10 +207,7 @@ def test_a_run_takes_a_signal_and_starts_again_from_its_beginning(dashboard: Das
 
 
 def test_keys_move_through_the_events(dashboard: Dashboard) -> None:
-    page, run_id = dashboard.page, new_id("keys")
-    dashboard.place.create("counting", run_id)
-    dashboard.open(f"runs/{run_id}/events")
-    told(dashboard, run_id)
+    page, run_id = dashboard.page, counted(dashboard, "keys", "events")
     second, third = [one["event_id"] for one in dashboard.place.events(run_id)[1:3]]
     page.keyboard.press("/")
     expect(page.get_by_label("Jump to event id")).to_be_focused()
@@ -223,10 +226,8 @@ def test_keys_move_through_the_events(dashboard: Dashboard) -> None:
 
 
 def test_dropped_files_are_kept_and_shown_for_what_they_are(dashboard: Dashboard) -> None:
-    page, run_id = dashboard.page, new_id("drop")
-    dashboard.place.create("counting", run_id)
-    dashboard.open(f"runs/{run_id}/artifacts")
-    told(dashboard, run_id)
+    page = dashboard.page
+    counted(dashboard, "drop", "artifacts")
     dropped = page.evaluate_handle(DROP)
     page.get_by_role("region", name="Artifacts").dispatch_event("drop", {"dataTransfer": dropped})
     expect(page.locator("[data-artifact]")).to_have_count(2)

@@ -24,8 +24,9 @@ AT_ONCE: Final = placements.AT_ONCE
 TAKEN_FOR: Final = timedelta(seconds=30)
 """How long a process may need to tell the engine of what it has taken."""
 
-TOLD_FOR: Final = timedelta(minutes=15)
-"""After this time the engine is told again of a run that still waits: it may have lost it."""
+TOLD_FOR: Final = timedelta(minutes=2)
+"""After this time the engine is told again of a run that still waits: it may have lost it, and as long as it counts as
+told it keeps others of its project waiting."""
 
 
 ON_ITS_WAY: Final = timedelta(seconds=5)

@@ -20,7 +20,7 @@ AT_ONCE: Final = 100
 async def take(database: Database, now: datetime, until: datetime, told_lately: datetime) -> list[Placement]:
     """Up to AT_ONCE due runs that nobody has told the engine of; no other process gets them before `until`.
 
-    The engine has at most twice as many runs of a project and route before it as workers could execute (one at least).
+    The engine has at most twice as many runs of a project and route before it as workers could execute (two at least).
     Runs that are taken already, or whose `again` is `told_lately` or later, are on their way: under limits they count
     as if they were executed.
     """

@@ -1,3 +1,4 @@
+import type { ChangeEvent } from "react";
 import { Button } from "@/design/Button";
 import { cx } from "@/design/cx";
 import { INPUT, Input } from "@/design/Field";
@@ -70,37 +71,40 @@ function Control(props: FormFieldInputProps & { told: string | undefined }) {
 
 type ControlProps = FormFieldInputProps & { told: string | undefined };
 
-function Line({ id, field, value, error, told, onChange }: ControlProps) {
+/** What every control has in which text is typed. */
+function ofText({ id, field, value, error, told, onChange }: ControlProps) {
+  return {
+    id,
+    placeholder: field.placeholder,
+    required: field.required,
+    "aria-invalid": error ? true : undefined,
+    "aria-describedby": told,
+    value: String(value ?? ""),
+    onChange: (event: ChangeEvent<HTMLInputElement | HTMLTextAreaElement>) => onChange(event.target.value),
+  };
+}
+
+function Line(props: ControlProps) {
+  const { field, error } = props;
   const secret = field.secret || field.type === "password";
   const mode = { number: "decimal", email: "email", url: "url" } as const;
   return (
     <Input
-      id={id}
+      {...ofText(props)}
       type={secret ? "password" : "text"}
       inputMode={field.type in mode ? mode[field.type as keyof typeof mode] : "text"}
       autoComplete={secret ? "new-password" : "off"}
-      placeholder={field.placeholder}
-      required={field.required}
-      aria-invalid={error ? true : undefined}
-      aria-describedby={told}
-      value={String(value ?? "")}
-      onChange={(event) => onChange(event.target.value)}
       className={cx("max-w-md", error && "border-bad")}
     />
   );
 }
 
-function Paragraph({ id, field, value, error, told, onChange }: ControlProps) {
+function Paragraph(props: ControlProps) {
+  const { field, error } = props;
   return (
     <textarea
-      id={id}
+      {...ofText(props)}
       rows={field.rows ?? 4}
-      placeholder={field.placeholder}
-      required={field.required}
-      aria-invalid={error ? true : undefined}
-      aria-describedby={told}
-      value={String(value ?? "")}
-      onChange={(event) => onChange(event.target.value)}
       className={cx(INPUT, "h-auto py-1.5", error && "border-bad")}
     />
   );

@@ -1,20 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Run } from "@/api/types";
-import type { LogEvent } from "@/log/event";
+import { custom, log } from "@/log/example";
 import { runAsOf } from "./asOf";
-
-function log(...payloads: Record<string, unknown>[]): LogEvent[] {
-  return payloads.map((payload, place) => ({
-    id: place + 1,
-    type: String(payload.type),
-    at: (place + 1) * 1_000,
-    payload,
-  }));
-}
-
-function custom(name: string, value: Record<string, unknown> = {}): Record<string, unknown> {
-  return { type: "CUSTOM", name, value };
-}
 
 const RUN = {
   ...{ run_id: "r", status: "completed", attempt: 3, cancelling: false, error: null, exit_code: 0 },

@@ -1,15 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { LogEvent } from "@/log/event";
+import { log } from "@/log/example";
 import { changesBetween, historyOf } from "./history";
-
-function log(...payloads: Record<string, unknown>[]): LogEvent[] {
-  return payloads.map((payload, place) => ({
-    id: place + 1,
-    type: String(payload.type),
-    at: place,
-    payload,
-  }));
-}
 
 function delta(...operations: unknown[]): Record<string, unknown> {
   return { type: "STATE_DELTA", delta: operations };

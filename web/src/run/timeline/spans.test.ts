@@ -1,20 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { LogEvent } from "@/log/event";
+import { custom, log } from "@/log/example";
 import { spansOf, withChildren, withModelCalls } from "./spans";
-
-/** Events a second apart, from 1 s on. */
-function log(...payloads: Record<string, unknown>[]): LogEvent[] {
-  return payloads.map((payload, place) => ({
-    id: place + 1,
-    type: String(payload.type),
-    at: (place + 1) * 1_000,
-    payload,
-  }));
-}
-
-function custom(name: string, value: Record<string, unknown>): Record<string, unknown> {
-  return { type: "CUSTOM", name, value };
-}
 
 function told(events: LogEvent[]): string[] {
   return spansOf(events).map(
