@@ -22,10 +22,6 @@ from perdure.services.runs import RunRequest
 from perdure.store.runs import at
 from tests.conformance.test_engine import ENGINES, Cluster, Node, ended, maker, pending
 
-LEASE_SECONDS = 30.0
-"""Longer than any pause of a busy machine: a run that another attempt goes on with would change the order."""
-
-
 @dataclass
 class Gate:
     """A kind of run that notes its order and how many are executed at once, and goes on when it is let."""
@@ -85,7 +81,7 @@ async def limited(node: Node, most: int | None, name: str = "a") -> None:
 
 
 async def test_a_target_s_limit_holds_for_all_workers_and_is_used_to_the_full(cluster: Cluster) -> None:
-    nodes = [await cluster.node(lease_seconds=LEASE_SECONDS), await cluster.node(lease_seconds=LEASE_SECONDS)]
+    nodes = [await cluster.node(), await cluster.node()]
     await limited(nodes[0], 2)
     gate = Gate()
     keys = [await submit(nodes[n % 2], cluster.project_id) for n in range(8)]
@@ -101,7 +97,7 @@ async def test_a_target_s_limit_holds_for_all_workers_and_is_used_to_the_full(cl
 
 
 async def test_a_project_s_limit_holds_its_runs_alone_back(cluster: Cluster) -> None:
-    node = await cluster.node(lease_seconds=LEASE_SECONDS)
+    node = await cluster.node()
     other = await projects.create(node.core, slug="other")
     await projects.set_max_running(node.core, await projects.get(node.core, str(cluster.project_id)), 1)
     await limited(node, None)
@@ -121,7 +117,7 @@ async def test_a_project_s_limit_holds_its_runs_alone_back(cluster: Cluster) -> 
 
 
 async def test_a_waiting_run_leaves_its_place_to_another(cluster: Cluster) -> None:
-    node = await cluster.node(lease_seconds=LEASE_SECONDS)
+    node = await cluster.node()
     await limited(node, 1)
 
     async def kind(ctx: RunContext) -> Outcome:
@@ -133,7 +129,7 @@ async def test_a_waiting_run_leaves_its_place_to_another(cluster: Cluster) -> No
 
 
 async def test_of_what_a_limit_held_back_the_higher_priority_goes_first(cluster: Cluster) -> None:
-    node = await cluster.node(lease_seconds=LEASE_SECONDS)
+    node = await cluster.node()
     await limited(node, 1)
     gate = Gate()
     await node.work(gate, "a")
@@ -149,7 +145,7 @@ async def test_of_what_a_limit_held_back_the_higher_priority_goes_first(cluster:
 
 
 async def test_a_run_is_not_begun_before_its_time(cluster: Cluster) -> None:
-    node = await cluster.node(lease_seconds=LEASE_SECONDS)
+    node = await cluster.node()
     await limited(node, None)
     gate = Gate()
     await gate.let(2)
@@ -164,7 +160,7 @@ async def test_a_run_is_not_begun_before_its_time(cluster: Cluster) -> None:
 
 
 async def test_a_deadline_ends_runs_in_the_queue_and_at_work(cluster: Cluster) -> None:
-    node = await cluster.node(lease_seconds=LEASE_SECONDS)
+    node = await cluster.node()
     await limited(node, 1)
     gate = Gate()
     await node.work(gate, "a")
@@ -188,7 +184,7 @@ async def test_a_deadline_ends_runs_in_the_queue_and_at_work(cluster: Cluster) -
 
 
 async def test_many_runs_of_one_project_do_not_starve_another_s(cluster: Cluster) -> None:
-    node = await cluster.node(concurrency=2, lease_seconds=LEASE_SECONDS)
+    node = await cluster.node(concurrency=2)
     other = ProjectId((await projects.create(node.core, slug=f"o{uuid4().hex[:8]}")).id)
     await limited(node, None)
     gate = Gate()

@@ -20,9 +20,12 @@ from perdure.domain.stored_run import NewRun, RunSpec
 from perdure.services import catalog, lifecycle
 from perdure.services.core import Core
 from perdure.store import projects, runs
-from tests.store.harness import ManualClock, server
+from perdure.store.run_queue import CLAIMS_ALONE
+from tests.store.harness import WAIT_SECONDS, ManualClock, server
 
 ROUTES = ("task:a", "task:b")
+CLAIMS_WAITING = """SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+    WHERE l.locktype = 'advisory' AND NOT l.granted AND d.datname = current_database())"""
 ASKED = Waiting(WaitingReason.TOOL, (PendingCall("c", "ask"),))
 
 
@@ -121,6 +124,23 @@ async def test_a_run_keeps_its_priority_and_its_earliest_start(database: str) ->
         assert await names(core) == []
         clock.now += 60_000
         assert await names(core) == ["soon"]
+
+
+async def test_a_claim_that_waited_takes_what_came_meanwhile(database: str) -> None:
+    """A claim under limits waits until nobody else claims. What is due by then counts, not what was when it began."""
+    async with server(database, clock=ManualClock(), hints=False) as core:
+        await add_project(core, 1, most=1)
+        await add_run(core, 1, "plain")
+        async with core.database.transaction() as connection:
+            await connection.execute(CLAIMS_ALONE)
+            waiting = asyncio.create_task(names(core, 1))
+            async with asyncio.timeout(WAIT_SECONDS):
+                while True:
+                    if await connection.fetchval(CLAIMS_WAITING):
+                        break
+                    await asyncio.sleep(0.01)
+            await add_run(core, 1, "urgent", scheduling=Scheduling(100))
+        assert await waiting == ["urgent"]
 
 
 async def test_workers_at_once_never_exceed_a_limit_and_fill_it(database: str) -> None:

@@ -179,29 +179,28 @@ async def signal_all(core: Core, run: Run, signals: Sequence[Signal]) -> bool:
 
 async def claim(core: Core, worker_id: str, routes: Sequence[str], limit: int, lease_seconds: float) -> list[Claimed]:
     """Take up to `limit` due runs for a worker. Each is running, leased and fenced when this returns."""
-    now = core.clock()
-    expires = runs.at(now) + timedelta(seconds=lease_seconds)
-    taken = await run_queue.claim(core.database, worker_id, routes, limit, now, expires)
-    return announce_claimed(core, taken.runs, now)
+    lease = timedelta(seconds=lease_seconds)
+    taken = await run_queue.claim(core.database, worker_id, routes, limit, core.clock, lease)
+    return announce_claimed(core, taken.runs)
 
 
 async def claim_external(
     core: Core, project_id: ProjectId, worker_id: str, routes: Sequence[str], lease_seconds: float
 ) -> Claimed | None:
     """Take one due run of a project for an external worker; None where there is none."""
-    now = core.clock()
-    expires = runs.at(now) + timedelta(seconds=lease_seconds)
-    taken = await run_queue.claim_external(core.database, project_id, worker_id, routes, now, expires)
-    return next(iter(announce_claimed(core, taken.runs, now)), None)
+    lease = timedelta(seconds=lease_seconds)
+    taken = await run_queue.claim_external(core.database, project_id, worker_id, routes, core.clock, lease)
+    return next(iter(announce_claimed(core, taken.runs)), None)
 
 
-def announce_claimed(core: Core, claimed: list[Claimed], now: int) -> list[Claimed]:
+def announce_claimed(core: Core, claimed: list[Claimed]) -> list[Claimed]:
     """Tell everybody who follows the runs, and count them."""
     if claimed:
         keys = [taken.key for taken in claimed]
         core.hub.grew(keys)
         core.notifier.say(LOG_CHANNEL, map(run_item, keys))
         announce_moved(core, keys)
+    now = core.clock()
     for taken in claimed:
         core.metrics.claimed(max(0.0, now / 1000 - taken.available_at.timestamp()))
     return claimed

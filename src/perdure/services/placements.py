@@ -71,9 +71,8 @@ async def claim(core: Core, worker_id: str, key: RunKey, route: str, lease_secon
 
     Where limits may be the reason, the engine is told of it again when they have room.
     """
-    now = core.clock()
-    expires = at(now) + timedelta(seconds=lease_seconds)
-    taken = await run_queue.claim_one(core.database, worker_id, key, route, now, expires)
+    lease = timedelta(seconds=lease_seconds)
+    taken = await run_queue.claim_one(core.database, worker_id, key, route, core.clock, lease)
     if taken.limited and not taken.runs:
         await placements.hold_back(core.database, key)
-    return next(iter(lifecycle.announce_claimed(core, taken.runs, now)), None)
+    return next(iter(lifecycle.announce_claimed(core, taken.runs)), None)

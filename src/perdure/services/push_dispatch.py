@@ -91,18 +91,9 @@ async def claim(core: Core, service: PushService, limit: int) -> list[Sending]:
 
 
 async def _claim(core: Core, service: PushService, project_id: ProjectId, limit: int) -> list[Sending]:
-    now = core.clock()
-    claimed = await store.claim(
-        core.database,
-        service,
-        project_id,
-        limit,
-        now=at(now),
-        now_ms=now,
-        heard_since=at(now) - timedelta(seconds=SILENT_SECONDS),
-        expires=at(now) + timedelta(seconds=LEASE_SECONDS),
-    )
-    lifecycle.announce_claimed(core, [one.claimed for one in claimed], now)
+    silence, lease = timedelta(seconds=SILENT_SECONDS), timedelta(seconds=LEASE_SECONDS)
+    claimed = await store.claim(core.database, service, project_id, limit, core.clock, silence=silence, lease=lease)
+    lifecycle.announce_claimed(core, [one.claimed for one in claimed])
     return [Sending(service, one) for one in claimed]
 
 

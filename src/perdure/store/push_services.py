@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from perdure.domain.ids import ProjectId, PushServiceId, RunId, RunKey
+from perdure.domain.ids import Clock, ProjectId, PushServiceId, RunId, RunKey
 from perdure.domain.lease import Claimed, Held
 from perdure.domain.push_service import DueErrand, Errand, PushClaim, PushService, PushStatus
 from perdure.store import run_queue
 from perdure.store.database import Database
 from perdure.store.queries import load
+from perdure.store.runs import at
 
 if TYPE_CHECKING:
     import asyncpg
@@ -81,17 +82,24 @@ async def claim(
     service: PushService,
     project_id: ProjectId,
     limit: int,
+    clock: Clock,
     *,
-    now: datetime,
-    now_ms: int,
-    heard_since: datetime,
-    expires: datetime,
+    silence: timedelta,
+    lease: timedelta,
 ) -> list[PushClaim]:
-    """Take up to `limit` due runs of a project for a service, as many as the limits of targets and projects let in."""
+    """Take up to `limit` due runs of a project for a service, as many as the limits of targets and projects let in.
+
+    `silence`: how long a service may be silent before its runs are another's.
+    """
     sql = _SQL["claim_push_runs"]
-    before = (service.id, list(service.routes), project_id, service.agent_id, now)
-    after = (heard_since, expires, now_ms)
-    rows = await database.fetch(sql, *before, limit, *after, False)
+
+    def values(most: int) -> list[object]:
+        now_ms = clock()  # Anew for each try, as in run_queue.claim.
+        now = at(now_ms)
+        named = [service.id, list(service.routes), project_id, service.agent_id]
+        return [*named, now, most, now - silence, now + lease, now_ms]
+
+    rows = await database.fetch(sql, *values(limit), False)
     if not rows or not rows[0]["limited"]:
         return _claims(rows)
     taken: list[PushClaim] = []
@@ -99,7 +107,7 @@ async def claim(
         await connection.execute(run_queue.CLAIMS_ALONE)
         while len(taken) < limit:
             # One by one: each is counted before the next is looked for.
-            if not (more := _claims(await connection.fetch(sql, *before, 1, *after, True))):
+            if not (more := _claims(await connection.fetch(sql, *values(1), True))):
                 break
             taken.extend(more)
     return taken

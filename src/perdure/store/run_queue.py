@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from perdure.domain.ids import ProjectId, RunId, RunKey
+from perdure.domain.ids import Clock, ProjectId, RunId, RunKey
 from perdure.domain.lease import Claimed, Held, Renewed
 from perdure.store.database import Database
 from perdure.store.queries import load
+from perdure.store.runs import at
 
 if TYPE_CHECKING:
     import asyncpg
@@ -46,14 +47,16 @@ class Taken:
 
 
 async def claim(
-    database: Database, worker_id: str, routes: Sequence[str], limit: int, now_ms: int, expires: datetime
+    database: Database, worker_id: str, routes: Sequence[str], limit: int, clock: Clock, lease: timedelta
 ) -> Taken:
     """Take up to `limit` due runs of the given routes: of the projects with the fewest in flight first, and of each
     project by priority, then age."""
-    now = datetime.fromtimestamp(now_ms / 1000, expires.tzinfo)
-    after = (worker_id, expires, now_ms)
-    for statement, values in ((_CLAIM_PLAINLY, ()), (_SQL["claim_runs"], (False,))):
-        rows = await database.fetch(statement, list(routes), now, limit, *after, *values)
+
+    def values(most: int) -> list[object]:
+        return [list(routes), *_times(clock, lease, most, worker_id)]
+
+    for statement, more in ((_CLAIM_PLAINLY, ()), (_SQL["claim_runs"], (False,))):
+        rows = await database.fetch(statement, *values(limit), *more)
         if not _limited(rows):
             return Taken(_claimed_of(rows), limited=False)
     taken: list[Claimed] = []
@@ -61,39 +64,48 @@ async def claim(
         await connection.execute(CLAIMS_ALONE)
         # Where a limit is met in the middle of a claim, another run may go in the place of one that it kept back.
         while len(taken) < limit:
-            rows = await connection.fetch(_SQL["claim_runs"], list(routes), now, limit - len(taken), *after, True)
-            if not (more := _claimed_of(rows)):
+            found = _claimed_of(await connection.fetch(_SQL["claim_runs"], *values(limit - len(taken)), True))
+            if not found:
                 break
-            taken.extend(more)
+            taken.extend(found)
     return Taken(taken, limited=True)
 
 
 async def claim_one(
-    database: Database, worker_id: str, key: RunKey, route: str, now_ms: int, expires: datetime
+    database: Database, worker_id: str, key: RunKey, route: str, clock: Clock, lease: timedelta
 ) -> Taken:
     """Take one run, under the rules of `claim`; nothing where it is not due, somebody else has it, or its limits are
     reached."""
-    now = datetime.fromtimestamp(now_ms / 1000, expires.tzinfo)
-    return await _one(database, _CLAIM_ONE, [[route], now, 1, worker_id, expires, now_ms], *key)
+    return await _one(database, _CLAIM_ONE, lambda: [[route], *_times(clock, lease, 1, worker_id)], *key)
 
 
 async def claim_external(
-    database: Database, project_id: ProjectId, worker_id: str, routes: Sequence[str], now_ms: int, expires: datetime
+    database: Database, project_id: ProjectId, worker_id: str, routes: Sequence[str], clock: Clock, lease: timedelta
 ) -> Taken:
     """Take the first due run of the given external routes of one project, if there is one and the project has room."""
-    now = datetime.fromtimestamp(now_ms / 1000, expires.tzinfo)
-    values = [project_id, list(routes), now, worker_id, expires, now_ms]
-    return await _one(database, _SQL["claim_external_run"], values)
+    return await _one(
+        database, _SQL["claim_external_run"], lambda: [project_id, list(routes), *_times(clock, lease, worker_id)]
+    )
 
 
-async def _one(database: Database, sql: str, values: Sequence[object], *more: object) -> Taken:
+def _times(clock: Clock, lease: timedelta, *between: object) -> list[object]:
+    """The values for now, and after those between for the end of the lease and for now in milliseconds.
+
+    Each try reads the clock anew: while it waited for others, runs may have become due that go first.
+    """
+    now_ms = clock()
+    now = at(now_ms)
+    return [now, *between, now + lease, now_ms]
+
+
+async def _one(database: Database, sql: str, values: Callable[[], Sequence[object]], *more: object) -> Taken:
     """At most one run: at once where no limit applies, otherwise while nobody else claims."""
-    rows = await database.fetch(sql, *values, False, *more)
+    rows = await database.fetch(sql, *values(), False, *more)
     if not _limited(rows):
         return Taken(_claimed_of(rows), limited=False)
     async with database.transaction() as connection:
         await connection.execute(CLAIMS_ALONE)
-        return Taken(_claimed_of(await connection.fetch(sql, *values, True, *more)), limited=True)
+        return Taken(_claimed_of(await connection.fetch(sql, *values(), True, *more)), limited=True)
 
 
 def _limited(rows: Sequence[asyncpg.Record]) -> bool:
