@@ -22,6 +22,7 @@ from perdure.services.runs import RunRequest
 from perdure.store.runs import at
 from tests.conformance.test_engine import ENGINES, Cluster, Node, ended, maker, pending
 
+
 @dataclass
 class Gate:
     """A kind of run that notes its order and how many are executed at once, and goes on when it is let."""
