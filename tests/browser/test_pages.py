@@ -135,6 +135,32 @@ def test_the_schedules_fit_on_a_phone(dashboard: Dashboard) -> None:
     assert dashboard.complaints == []
 
 
+def test_usage_tells_the_runs_and_tokens_of_an_agent(dashboard: Dashboard) -> None:
+    page, place = dashboard.page, dashboard.place
+    run_ids = [f"usage-{n}-{uuid4().hex[:8]}" for n in range(3)]
+    for run_id in run_ids:
+        place.create("calling", run_id)
+        place.ended(run_id)
+    tiles = page.locator("dl > div")
+    completed, tokens = (tiles.filter(has_text=name).locator("dd") for name in ("Completed", "Tokens"))
+
+    def counted() -> bool:
+        dashboard.open("usage?agent=calling")
+        expect(completed).to_be_visible()
+        return completed.inner_text() == str(len(run_ids))
+
+    eventually(counted, "the last run is counted")
+    with place.client() as client:
+        told = client.get(f"/projects/{PROJECT}/runs/usage", params={"run_id": run_ids}).json()["data"]
+    used = sum(one["input_tokens"] + one["output_tokens"] for one in told)
+    assert used > 0
+    expect(tokens).to_have_text(str(used))
+    page.get_by_label("Agent", exact=True).select_option("")
+    expect(page).not_to_have_url(re.compile("agent="))
+    expect(completed).not_to_have_text(str(len(run_ids)))
+    assert dashboard.complaints == []
+
+
 def test_a_key_is_shown_once_and_revoked(dashboard: Dashboard) -> None:
     page, name = dashboard.page, f"robot-{uuid4().hex[:6]}"
     dashboard.open("keys")
