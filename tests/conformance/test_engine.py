@@ -65,7 +65,9 @@ class Cluster:
     stack: AsyncExitStack
     project_id: ProjectId = field(default_factory=lambda: ProjectId(uuid4()))
 
-    async def node(self, *, concurrency: int = 8, drain_seconds: float = 5.0) -> Node:
+    async def node(
+        self, *, concurrency: int = 8, drain_seconds: float = 5.0, lease_seconds: float = LEASE_SECONDS
+    ) -> Node:
         core = await self.stack.enter_async_context(open_core(self.dsn))
         await core.database.execute(
             "INSERT INTO projects VALUES ($1, $2, 'Test', now()) ON CONFLICT DO NOTHING",
@@ -75,7 +77,7 @@ class Cluster:
         maintenance = Maintenance(core, timedelta(seconds=1))
         await maintenance.start()
         self.stack.push_async_callback(maintenance.stop)
-        options = WorkerOptions(concurrency, LEASE_SECONDS, drain_seconds)
+        options = WorkerOptions(concurrency, lease_seconds, drain_seconds)
         node = Node(core, self.make(core, options), options)
         await node.engine.start()
         self.stack.push_async_callback(node.engine.stop)

@@ -9,12 +9,16 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import PollActivityTaskQueueRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from perdure.domain.run import Status
 from perdure.execution.engines.opening import TemporalPlace
 from perdure.execution.engines.temporal import TemporalEngine
 from perdure.execution.engines.temporal_orders import workflow_id
+from perdure.execution.engines.temporal_workflow import queue_of
 from perdure.execution.log import Completed, Outcome, RunContext
 from perdure.services import placements
 from perdure.services import runs as run_service
@@ -104,6 +108,38 @@ async def hung_up_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 async def half_told(core: Core) -> bool:
     ((again,),) = await core.database.fetch("SELECT place_again_at FROM run_queue")
     return again is not None
+
+
+async def test_a_run_costs_one_activity(cluster: Cluster, place: TemporalPlace) -> None:
+    node = await cluster.node()
+    await node.work(at_once, "a")
+    key = await cluster.submit(node, "a")
+    await ended(node.core, key)
+    client = await Client.connect(place.address)
+    found = await listed(client, f"PerdureRunId = '{key.run_id}'", WorkflowExecutionStatus.COMPLETED)
+    history = await client.get_workflow_handle(found).fetch_history()
+    offers = [event for event in history.events if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED]
+    assert len(offers) == 1
+
+
+async def test_what_was_lost_with_a_worker_that_stopped_is_taken_by_another(
+    cluster: Cluster, place: TemporalPlace
+) -> None:
+    """Temporal counts what it handed to a worker in the moment it stopped as begun, for as long as a lease."""
+    node = await cluster.node(lease_seconds=WAIT_SECONDS * 20)
+    await node.work(at_once, "another")
+    lost = await cluster.submit(node, "a")
+    client = await Client.connect(place.address)
+    queue = TaskQueue(name=queue_of(place.task_queue, "agent:a"))
+    poll = PollActivityTaskQueueRequest(namespace=place.namespace, task_queue=queue, identity="stopping")
+    assert (await client.workflow_service.poll_activity_task_queue(poll)).task_token
+    stopping = await node.work(at_once, "a")
+    await ended(node.core, await cluster.submit(node, "a"))
+    assert (await run_service.get(node.core, lost)).status is Status.PENDING
+    await stopping.stop()
+    other = await cluster.node(lease_seconds=WAIT_SECONDS * 20)
+    await other.work(at_once, "a")
+    assert (await ended(node.core, lost)).attempt == 1
 
 
 async def test_a_cancel_without_a_worker_ends_the_workflow(cluster: Cluster, place: TemporalPlace) -> None:

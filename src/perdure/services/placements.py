@@ -6,7 +6,7 @@ leaves runs that are taken again when that while is over; telling the engine twi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -59,6 +59,14 @@ async def told(core: Core, taken: Taken, keys: Sequence[RunKey]) -> None:
 async def untold(core: Core, taken: Taken, keys: Sequence[RunKey]) -> None:
     """The engine could not be told of these: whoever comes next tries again. Raises Unavailable."""
     await placements.mark(core.database, keys, taken.until, None)
+
+
+async def tell_again(core: Core, routes: Collection[str]) -> None:
+    """A worker of these routes has stopped: what the engine handed to it in that moment is lost, unknown to the engine.
+
+    It is told again of what it was told of first. Raises Unavailable.
+    """
+    await placements.doubt(core.database, routes, at(core.clock()))
 
 
 async def forget_old(core: Core) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -43,6 +43,11 @@ async def mark(database: Database, keys: Sequence[RunKey], taken_until: datetime
 async def hold_back(database: Database, key: RunKey) -> None:
     """The engine is told of a run again when its limits have room."""
     await database.execute(_SQL["hold_back"], key.project_id, key.run_id)
+
+
+async def doubt(database: Database, routes: Collection[str], now: datetime) -> None:
+    """Let those be placed again, up to AT_ONCE of each route, that are due and were told of first."""
+    await database.execute(_SQL["doubt_placed"], sorted(routes), now)
 
 
 async def forget(database: Database, now: datetime) -> None:

@@ -95,6 +95,8 @@ class TemporalWorker:
                 self._side.call_soon_threadsafe(self._stop_side.set)
         await self._hands.drain()
         await asyncio.to_thread(thread.join, _CLOSE_SECONDS)
+        with suppress(PerdureError):
+            await placements.tell_again(self._core, self._hands.routes)
         await self._hands.stop()
 
     # --- in the worker's event loop --------------------------------------------------------------
@@ -233,7 +235,7 @@ class TemporalWorker:
                 self._main.call_soon_threadsafe(self._hands.interrupt, taken, StopReason.LOST)
                 await asyncio.wait({ended}, timeout=_CLOSE_SECONDS)
                 break
-        return Answer(claimed.revision)
+        return Answer(claimed.revision, executed=True)
 
     @activity.defn(name=CANCEL)
     async def _cancel(self, order: Order) -> None:

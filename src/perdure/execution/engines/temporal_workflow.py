@@ -8,6 +8,7 @@ This module imports nothing of ours: its code must be replayable.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -45,10 +46,12 @@ class Order:
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of an order: `revision` is up to which the run was seen to; `later` asks for another try."""
+    """What became of an order: `revision` is up to which the run was seen to; `later` asks for another try.
+    `executed`: this one had the run in hand, so whoever had it before has it no more."""
 
     revision: int
     later: bool = False
+    executed: bool = False
 
 
 def queue_of(task_queue: str, route: str) -> str:
@@ -65,6 +68,7 @@ class RunWorkflow:
         self._order = order
         self._served = -1
         self._nudged = False
+        self._still_waits = False
 
     @workflow.run
     async def run(self, order: Order) -> None:
@@ -90,6 +94,7 @@ class RunWorkflow:
     def placed(self, order: Order) -> None:
         """The run is pending again, or still, and there is room for it now."""
         self._nudged = True
+        self._still_waits = order.revision == self._order.revision
         if order.revision > self._order.revision:
             self._order = order
 
@@ -99,8 +104,27 @@ class RunWorkflow:
             await workflow.wait_condition(lambda: self._nudged, timeout=timedelta(seconds=seconds))
 
     async def _execute(self) -> Answer:
+        """Have a worker execute the run.
+
+        Temporal loses a task that it hands to a worker as that one stops, and counts it as begun until its heartbeat is
+        missed, which is as long as a lease. So where the run is said to wait still, it is offered a second time: the
+        fence lets one of them have it.
+        """
+        self._still_waits = False
+        offers = [self._offer()]
+        while not _settled(offers):
+            try:
+                await workflow.wait_condition(lambda: _settled(offers) or (self._still_waits and len(offers) == 1))
+            except asyncio.CancelledError:
+                await self._cancel_run()  # that ends the attempt
+                continue
+            if not _settled(offers):
+                offers.append(self._offer())
+        return max((offer.result() for offer in offers if offer.done()), key=lambda answer: answer.executed)
+
+    def _offer(self) -> workflow.ActivityHandle[Answer]:
         order = self._order
-        attempt = workflow.start_activity(
+        return workflow.start_activity(
             EXECUTE,
             order,
             result_type=Answer,
@@ -110,12 +134,13 @@ class RunWorkflow:
             retry_policy=_RETRY,
             summary=order.run_id[:200],
         )
-        while True:
-            try:
-                return await asyncio.shield(attempt)
-            except asyncio.CancelledError:
-                await self._cancel_run()  # that ends the attempt
 
     async def _cancel_run(self) -> None:
         """Somebody cancelled the workflow: that ends the run, as it would from our side."""
         await workflow.execute_activity(CANCEL, self._order, start_to_close_timeout=timedelta(seconds=30))
+
+
+def _settled(offers: Sequence[workflow.ActivityHandle[Answer]]) -> bool:
+    """Whether one has executed the run, or none is left that could."""
+    answers = [offer.result() for offer in offers if offer.done()]
+    return len(answers) == len(offers) or any(answer.executed for answer in answers)
