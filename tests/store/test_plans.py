@@ -131,7 +131,7 @@ HOT = [
         "placements", "take_unplaced", [UNTIL, NOW, UNTIL, LATELY],
         frozenset({"run_queue_unplaced", "run_queue_told"}), 3500,
     ),
-    Hot("placements", "doubt_placed", [FIFTY, NOW], frozenset({"run_queue_pkey"}), 1000),
+    Hot("placements", "doubt_placed", [FIFTY, NOW], frozenset({"run_queue_pkey", "run_queue_told"}), 1000),
     Hot("placements", "forget_placed", [NOW], frozenset({"run_queue_placed"}), 20),
     Hot(
         "run_queue", "claim_external_run",

@@ -64,7 +64,7 @@ async def untold(core: Core, taken: Taken, keys: Sequence[RunKey]) -> None:
 async def tell_again(core: Core, routes: Collection[str]) -> None:
     """A worker of these routes has stopped: what the engine handed to it in that moment is lost, unknown to the engine.
 
-    It is told again of what it was told of first. Raises Unavailable.
+    It is told again of what waits longest. Raises Unavailable.
     """
     await placements.doubt(core.database, routes, at(core.clock()))
 

@@ -46,7 +46,7 @@ async def hold_back(database: Database, key: RunKey) -> None:
 
 
 async def doubt(database: Database, routes: Collection[str], now: datetime) -> None:
-    """Let those be placed again, up to AT_ONCE of each route, that are due and were told of first."""
+    """Let those be placed again, up to AT_ONCE of each route, that are due and wait longest."""
     await database.execute(_SQL["doubt_placed"], sorted(routes), now)
 
 

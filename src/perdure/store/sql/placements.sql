@@ -130,7 +130,7 @@ WHERE q.project_id = placed.project_id AND q.run_id = placed.run_id
 UPDATE run_queue SET place_again_at = NULL WHERE lease_owner IS NULL AND place_again_at < $1;
 
 -- name: doubt_placed
--- System: let due runs of these routes be placed again, in each up to 100 of which the engine was told first: it may have lost some with a worker that stopped.
+-- System: let due runs of these routes be placed again, in each the 100 that wait longest: the engine may have lost some with a worker that stopped.
 UPDATE run_queue q SET place_again_at = NULL
 FROM unnest($1::text[]) AS lost(route)
 CROSS JOIN LATERAL (
@@ -138,7 +138,7 @@ CROSS JOIN LATERAL (
     FROM run_queue t
     WHERE t.lease_owner IS NULL AND t.place_again_at IS NOT NULL AND left(t.route, 9) <> 'external:'
       AND t.route = lost.route AND t.available_at <= $2
-    ORDER BY t.place_again_at
+    ORDER BY t.available_at
     LIMIT 100
 ) told
 WHERE q.project_id = told.project_id AND q.run_id = told.run_id AND q.lease_owner IS NULL;
