@@ -36,7 +36,7 @@ def eventually(check: Callable[[], bool], what: str, seconds: float = PATIENCE) 
     deadline = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 @dataclass
