@@ -21,6 +21,9 @@ SERVER_ONLY = (
     "uvicorn",
 )
 
+ASKED_FOR = ("alembic", "openai", "opentelemetry.sdk", "sqlalchemy", "temporalio")
+"""What a process needs where its settings, its database or its agents ask for it."""
+
 
 def loaded_by(code: str) -> set[str]:
     script = f"import sys\n{code}\nprint(*sorted(set(sys.modules)))"
@@ -51,10 +54,12 @@ def test_what_is_loaded_late_is_there() -> None:
 
 def test_a_server_that_executes_nothing_loads_no_agents() -> None:
     loaded = loaded_by("import perdure.cli.process_start, perdure.serving")
-    assert loaded.isdisjoint({"alembic", "openai", "pydantic_ai", "sqlalchemy", "temporalio"})
+    assert loaded.isdisjoint({*ASKED_FOR, "pydantic_ai"})
 
 
 def test_a_worker_loads_no_web_server_and_no_provider_of_models() -> None:
     loaded = loaded_by("import perdure.cli.process_start, perdure.working")
     assert "pydantic_ai" in loaded
-    assert loaded.isdisjoint({"alembic", "fastapi", "openai", "sqlalchemy", "temporalio", "uvicorn"})
+    assert loaded.isdisjoint(
+        {"alembic", "fastapi", "openai", "opentelemetry.sdk", "sqlalchemy", "temporalio", "uvicorn"}
+    )

@@ -1,6 +1,6 @@
 """What an operator sees: log lines, metrics and spans. `names` is the contract; no other module spells a name.
 
-Sending spans away is set up in `perdure.telemetry.tracing`, which is not imported here: OpenTelemetry's SDK is heavy.
+`perdure.telemetry.tracing` sets up that spans are sent away; OpenTelemetry's SDK is loaded where that is asked for.
 """
 
 from __future__ import annotations
