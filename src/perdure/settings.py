@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, FilePath, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from perdure.telemetry import LogFormat
@@ -94,11 +94,11 @@ class Settings(BaseSettings):
     """API key for Temporal; with one the connection is encrypted."""
     temporal_tls: bool | None = None
     """Whether the connection to Temporal is encrypted. Unset: where a key or a file for TLS is given."""
-    temporal_tls_ca: Path | None = None
+    temporal_tls_ca: FilePath | None = None
     """File with the certificates (PEM) that Temporal's own is checked against. Unset: the machine's."""
-    temporal_tls_cert: Path | None = None
+    temporal_tls_cert: FilePath | None = None
     """File with the client's certificate (PEM) for mutual TLS; needs `PERDURE_TEMPORAL_TLS_KEY`."""
-    temporal_tls_key: Path | None = None
+    temporal_tls_key: FilePath | None = None
     """File with the key (PEM) of the client's certificate."""
     temporal_tls_server_name: str | None = None
     """Name that Temporal's certificate must bear, where it is not the address's."""

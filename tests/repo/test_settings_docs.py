@@ -66,9 +66,17 @@ def test_a_wrong_value_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, v
 
 
 @pytest.mark.parametrize("half", ["CERT", "KEY"])
-def test_half_of_a_client_s_certificate_is_refused(monkeypatch: pytest.MonkeyPatch, half: str) -> None:
-    monkeypatch.setenv(f"PERDURE_TEMPORAL_TLS_{half}", "client.pem")
+def test_half_of_a_client_s_certificate_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, half: str) -> None:
+    (tmp_path / "client.pem").touch()
+    monkeypatch.setenv(f"PERDURE_TEMPORAL_TLS_{half}", str(tmp_path / "client.pem"))
     with pytest.raises(ValidationError, match="PERDURE_TEMPORAL_TLS_CERT and PERDURE_TEMPORAL_TLS_KEY go together"):
+        Settings()
+
+
+@pytest.mark.parametrize("which", ["CA", "CERT", "KEY"])
+def test_a_file_that_is_not_there_is_named_by_its_setting(monkeypatch: pytest.MonkeyPatch, which: str) -> None:
+    monkeypatch.setenv(f"PERDURE_TEMPORAL_TLS_{which}", "nowhere.pem")
+    with pytest.raises(ValidationError, match=f"(?i)temporal_tls_{which}\n.*not point to a file"):
         Settings()
 
 

@@ -13,7 +13,7 @@ from perdure.domain.event import Append, Segment
 from perdure.domain.ids import ProjectId, RunId, RunKey
 from perdure.domain.run import Executor, Finish, Status
 from perdure.ledger.hub import Delivery
-from perdure.services import control, lifecycle
+from perdure.services import control, lifecycle, runs
 from perdure.services.core import Core
 from perdure.telemetry import LogLine
 from tests.store.harness import PROJECT, WAIT_SECONDS, events_of, eventually, new_run, server, whole_log
@@ -50,11 +50,15 @@ class Reader:
         return self.seen
 
 
+def more(key: RunKey, size: int) -> Append:
+    lines = tuple(f'{{"type":"A","n":{n}}}' for n in range(size))
+    return Append(key, (Segment(("A",) * size, lines, external=True),))
+
+
 async def grow(core: Core, key: RunKey, *sizes: int) -> None:
     """One append for each size."""
     for size in sizes:
-        lines = tuple(f'{{"type":"A","n":{n}}}' for n in range(size))
-        await core.appender.append(Append(key, (Segment(("A",) * size, lines, external=True),)))
+        await core.appender.append(more(key, size))
 
 
 async def finish(core: Core, key: RunKey) -> None:
@@ -178,8 +182,11 @@ async def test_a_restarted_run_goes_on_for_those_who_are_still_there(database: s
         await control.restart(core, key, fresh=False)
         third = Reader(core, key)
         await third.has(4)
+        run = await runs.get(core, key)
+        assert await lifecycle.start_with(core, run, more(key, 1))
+        await third.has(5)  # live by now: what comes to it comes to the slow one, too
         reader.go_on.set()
-        await reader.has(4)
+        await reader.has(5)
         await finish(core, key)
         assert await reader.end() == await third.end() == await log_after(core, key, 0)
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -88,6 +88,15 @@ def claimed(*routes: str) -> list[object]:
     return [list(routes), NOW, 10, "w", NOW, START_MS, False]
 
 
+CROWDED = UUID("00000000-0000-0000-0001-000000000020")
+"""The project that has most of the runs of the route that many share."""
+
+
+def pushed(route: str, project: UUID = PROJECT) -> list[object]:
+    """The values of claim_push_runs."""
+    return [uuid4(), [route], project, None, NOW, 10, NOW - timedelta(seconds=60), NOW, START_MS, False]
+
+
 TRANSITION: list[object] = [
     PROJECT, "run-000001", 0, "completed", "engine", 1, 1, False, None, START_MS, 1, 0, None,
     [0], [None], [1], [True], ["A"], ['[{"type":"A"}]'], False, NOW, None, None, None, None,
@@ -133,6 +142,9 @@ HOT = [
     ),
     Hot("placements", "doubt_placed", [FIFTY, NOW], frozenset({"run_queue_pkey", "run_queue_told"}), 1000),
     Hot("placements", "forget_placed", [NOW], frozenset({"run_queue_placed"}), 20),
+    Hot("push_services", "claim_push_runs", pushed("agent:agent-0"), frozenset({"run_queue_fair", "runs_pkey"}), 400),
+    Hot("push_services", "claim_push_runs", pushed("agent:shared", CROWDED), frozenset({"runs_pkey"}), 400),
+    Hot("push_services", "projects_waiting_for_push", [["agent:shared"], NOW], frozenset({"run_queue_fair"}), 3000),
     Hot(
         "run_queue", "claim_external_run",
         [PROJECT, ["external:kind", "external:kind:key"], NOW, "w", NOW, START_MS, False],

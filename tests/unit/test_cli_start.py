@@ -63,3 +63,9 @@ def test_a_worker_loads_no_web_server_and_no_provider_of_models() -> None:
     assert loaded.isdisjoint(
         {"alembic", "fastapi", "openai", "opentelemetry.sdk", "sqlalchemy", "temporalio", "uvicorn"}
     )
+
+
+def test_the_code_of_workflows_and_tasks_loads_no_pydantic_ai() -> None:
+    """A task's process imports the file of its App for each attempt."""
+    loaded = loaded_by("import perdure, perdure.agents, perdure.execution.task_function")
+    assert loaded.isdisjoint({*ASKED_FOR, "fastapi", "pydantic_ai", "uvicorn"})

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ag_ui.core import BaseEvent
-from pydantic_ai import RunContext as ToolContext
 
 from perdure.domain import agui
-from perdure.execution.durability import CAPABILITY_ID, Durability
 from perdure.execution.log import RunContext
+from perdure.lazy import Lazy
+
+if TYPE_CHECKING:
+    from pydantic_ai import RunContext as ToolContext
+
+    from perdure.execution import durability
+    from perdure.execution.durability import Durability
+else:
+    # Workflows and tasks import what stands beside these functions, and need no Pydantic AI.
+    durability = Lazy("perdure.execution.durability")
 
 
 def current_run(ctx: ToolContext[Any]) -> RunContext:
@@ -37,7 +45,7 @@ async def publish(ctx: ToolContext[Any], *events: BaseEvent) -> None:
 
 
 def _durability(ctx: ToolContext[Any]) -> Durability:
-    capability = ctx.capabilities.get(CAPABILITY_ID)
-    if not isinstance(capability, Durability):
+    capability = ctx.capabilities.get(durability.CAPABILITY_ID)
+    if not isinstance(capability, durability.Durability):
         raise LookupError("This is not executed by Perdure.")
     return capability

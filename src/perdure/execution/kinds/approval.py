@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from pydantic_ai import RunContext
 from pydantic_ai.capabilities import AbstractCapability, CapabilityOrdering
@@ -11,13 +11,9 @@ from pydantic_ai.exceptions import ToolFailed
 from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults, ToolApproved, ToolDenied
 
+from perdure.domain.decision import Decision, decided
 from perdure.domain.past import Answer
 from perdure.execution.log import PendingCall, Waiting, WaitingReason
-
-_YES: Final = frozenset({"approve", "approved", "accept", "accepted", "allow", "allowed", "yes", "true", "ok"})
-_DECISION: Final = ("approved", "approve", "accepted", "allowed", "decision", "action", "status")
-_MESSAGE: Final = ("message", "reason", "feedback", "comment")
-_ARGUMENTS: Final = ("arguments", "args", "override_args", "overrideArgs")
 
 
 class Suspended(Exception):
@@ -69,30 +65,16 @@ class OutsideAnswers(AbstractCapability[Any]):
 
     def _decision(self, call: ToolCallPart) -> ToolApproved | ToolDenied:
         answer = self._answers.get(call.tool_call_id)
-        return ToolApproved() if answer is None else decision(answer)
+        return ToolApproved() if answer is None else _allowed(decided(answer))
 
     def _missing(self, calls: list[ToolCallPart], reason: WaitingReason) -> list[PendingCall]:
         return [PendingCall(c.tool_call_id, c.tool_name, reason) for c in calls if c.tool_call_id not in self._answers]
 
 
-def decision(answer: Answer) -> ToolApproved | ToolDenied:
-    """Whether a tool call may run. Anything that does not clearly say yes is a no.
-
-    Understood are true and false, words such as "approve", and objects with `approved` (or `decision` …) that may also
-    hold a `message` for the model, and `arguments` to use in place of the model's.
-    """
-    value = answer.value
-    said: object = value
-    message, arguments = answer.message, None
-    if isinstance(value, Mapping):
-        said = next((value[key] for key in _DECISION if key in value), None)
-        message = next((str(value[key]) for key in _MESSAGE if value.get(key)), message)
-        arguments = next((value[key] for key in _ARGUMENTS if isinstance(value.get(key), dict)), None)
-    elif isinstance(value, str) and value.strip().lower() not in _YES:
-        message = message or value
-    if not answer.is_error and (said is True or (isinstance(said, str) and said.strip().lower() in _YES)):
-        return ToolApproved(override_args=arguments)
-    return ToolDenied(message) if message else ToolDenied()
+def _allowed(decision: Decision) -> ToolApproved | ToolDenied:
+    if decision.approved:
+        return ToolApproved(override_args=decision.arguments)
+    return ToolDenied(decision.message) if decision.message else ToolDenied()
 
 
 def _result(answer: Answer) -> object:

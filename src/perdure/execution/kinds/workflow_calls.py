@@ -17,10 +17,10 @@ from ag_ui.core import (
     ToolCallStartEvent,
 )
 from pydantic import BaseModel
-from pydantic_ai.tools import ToolDenied
 from pydantic_core import to_json
 
 from perdure.domain.agui import ToolResult
+from perdure.domain.decision import decided
 from perdure.domain.errors import IdempotencyKeyReused, InvalidRequest, NotFound
 from perdure.domain.past import Answer
 from perdure.domain.run import PendingCall, Status, WaitingReason
@@ -39,7 +39,6 @@ from perdure.domain.workflow import (
 )
 from perdure.execution.branches import Branches
 from perdure.execution.emitter import Emitter
-from perdure.execution.kinds.approval import decision
 from perdure.execution.log import RunContext
 from perdure.execution.workflow_links import WorkflowLinks
 from perdure.execution.workflow_steps import (
@@ -293,11 +292,8 @@ def _signalled(came: object) -> Result:
 def _decided(came: object) -> Result:
     if not isinstance(came, Answer):
         return Result(timed_out=True)
-    said = decision(came)
-    message = said.message if isinstance(said, ToolDenied) else None
-    if message is None and isinstance(came.value, Mapping) and isinstance(came.value.get("message"), str):
-        message = came.value["message"]
-    value = {"approved": not isinstance(said, ToolDenied), "message": message, "value": came.value}
+    decision = decided(came)
+    value = {"approved": decision.approved, "message": decision.message, "value": came.value}
     return Result(value=msgspec.Raw(to_json(value)))
 
 

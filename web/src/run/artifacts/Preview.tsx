@@ -27,7 +27,7 @@ function formOf({ path, contentType, size }: Artifact): Form {
 export function Preview({ runId, artifact }: { runId: string; artifact: Artifact }) {
   const form = formOf(artifact);
   const { data, error } = useQuery({
-    queryKey: ["artifact", runId, artifact.path, artifact.size],
+    queryKey: ["artifact", runId, artifact.path, artifact.toldAt],
     enabled: form !== "none",
     queryFn: async ({ signal }) => {
       const part = form !== "image" && artifact.size > TEXT_BYTES;

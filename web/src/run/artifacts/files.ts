@@ -8,6 +8,8 @@ export interface Artifact {
   contentType: string;
   /** Bytes. */
   size: number;
+  /** Id of the event that told of it last; 0 where none did. It changes with what the file holds. */
+  toldAt: number;
 }
 
 /** A run's files, without those that its log tells of only after `until`, an event's id. */
@@ -17,15 +19,20 @@ export function artifactsOf(
   until = Number.POSITIVE_INFINITY,
 ): Artifact[] {
   const first = new Map<unknown, number>();
+  const last = new Map<unknown, number>();
   for (const event of events) {
     const said = customOf(event);
-    if (said?.name === "perdure.artifact" && !first.has(said.value.path))
-      first.set(said.value.path, event.id);
+    if (said?.name !== "perdure.artifact") continue;
+    if (!first.has(said.value.path)) first.set(said.value.path, event.id);
+    last.set(said.value.path, event.id);
   }
-  return run.artifacts.filter(isArtifact).filter(({ path }) => (first.get(path) ?? 0) <= until);
+  return run.artifacts
+    .filter(isFile)
+    .filter(({ path }) => (first.get(path) ?? 0) <= until)
+    .map((file) => ({ ...file, toldAt: last.get(file.path) ?? 0 }));
 }
 
-function isArtifact(value: unknown): value is Artifact {
+function isFile(value: unknown): value is Omit<Artifact, "toldAt"> {
   return isObject(value) && typeof value.path === "string" && typeof value.size === "number";
 }
 
