@@ -77,5 +77,14 @@ INSERT INTO run_queue (project_id, run_id, route, priority, available_at, place_
 SELECT project_id, run_id, 'agent:shared', CASE WHEN n > 20040 THEN 50 ELSE 0 END,
        to_timestamp(CASE WHEN n > 20040 THEN 1800000000 ELSE 1600000000 END + n), to_timestamp(1700000300)
 FROM (SELECT project_id, run_id, right(run_id, -7)::int AS n FROM run_head WHERE run_id LIKE 'shared-%') queued;
+INSERT INTO runs (project_id, run_id, kind, owner_kind, owner_id, agent_id, target, root_run_id, spec, status, request_hash,
+                  created_at, updated_at)
+SELECT project_id, run_id, 'agent', 'project', project_id, 'shared', 'shared', 'root', '{}', 'pending', '', now(), now()
+FROM run_head
+WHERE project_id = '00000000-0000-0000-0001-000000000020' AND run_id IN (SELECT 'shared-' || n FROM generate_series(1, 60) AS n);
+
+INSERT INTO push_services (id, scope_key, service_key, service_name, base_url, invoke_url, status, last_heartbeat_at,
+                           created_at, updated_at)
+VALUES ('00000000-0000-0000-0002-000000000001', 'global', 'k', 's', 'u', 'u', 'active', to_timestamp(1700000000), now(), now());
 
 SET session_replication_role = DEFAULT;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 from uuid import UUID
@@ -226,6 +227,16 @@ async def test_both_cursors_are_checked_however_far_back(database: str) -> None:
         assert (await core.appender.append(wanted)).appended_count == 0
         with pytest.raises(CursorMismatch):
             await core.appender.append(Append(key, (private(1),), 0, 1))
+
+
+async def test_a_prefix_may_be_what_the_server_wrote_itself(database: str) -> None:
+    """It stands where the writer's own would, says the same, and counts in no external sequence."""
+    async with server(database, hints=False) as core:
+        key = await new_run(core)
+        await core.appender.append(Append(key, tuple(replace(one, external=False) for one in numbered(1))))
+        done = await send(core, key, 1, 2, event_id=0, external=0)
+        assert (done.appended_count, done.latest_event_id, done.latest_external_sequence) == (1, 2, 1)
+        assert await numbers_of(core, key) == [1, 2]
 
 
 async def test_equal_json_is_a_replay_however_it_is_written(database: str) -> None:

@@ -90,11 +90,12 @@ def claimed(*routes: str) -> list[object]:
 
 CROWDED = UUID("00000000-0000-0000-0001-000000000020")
 """The project that has most of the runs of the route that many share."""
+SERVICE = UUID("00000000-0000-0000-0002-000000000001")
 
 
 def pushed(route: str, project: UUID = PROJECT) -> list[object]:
     """The values of claim_push_runs."""
-    return [uuid4(), [route], project, None, NOW, 10, NOW - timedelta(seconds=60), NOW, START_MS, False]
+    return [SERVICE, [route], project, None, NOW, 10, NOW - timedelta(seconds=60), NOW, START_MS, False]
 
 
 TRANSITION: list[object] = [

@@ -32,9 +32,14 @@ async def stored_part(database: Database, run: Run, wanted: Append) -> int:
 
 
 def rest_of(wanted: Append, skip: int) -> Append:
-    """The append without its first `skip` events, which are stored: to be stored right after them."""
+    """The append without its first `skip` events, which are stored: to be stored right after them.
+
+    Where it named an event id, that alone says where: events of our own, which count in no external sequence, may be
+    among those that were taken for its beginning.
+    """
     segments: list[Segment] = []
     left, external = skip, 0
+    by_event_id = wanted.expected_event_id is not None
     for segment in wanted.segments:
         external += min(left, len(segment.lines)) if segment.external else 0
         if left < len(segment.lines):
@@ -44,7 +49,7 @@ def rest_of(wanted: Append, skip: int) -> Append:
         wanted,
         segments=tuple(segments),
         expected_event_id=_moved(wanted.expected_event_id, skip),
-        expected_external_sequence=_moved(wanted.expected_external_sequence, external),
+        expected_external_sequence=None if by_event_id else _moved(wanted.expected_external_sequence, external),
     )
 
 
