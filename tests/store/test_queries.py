@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,26 @@ async def test_every_query_can_be_prepared(database: str) -> None:
 @pytest.mark.parametrize("query", ALL)
 def test_every_query_keeps_to_a_project_or_is_the_systems(query: queries.Query) -> None:
     assert query.system or "project_id" in query.sql
+
+
+def around(sql: str, place: int) -> str:
+    """What stands before the outermost parenthesis that holds a place of a query; all before it where none does."""
+    opened: list[int] = []
+    for at, sign in enumerate(sql[:place]):
+        if sign == "(":
+            opened.append(at)
+        elif sign == ")":
+            opened.pop()
+    return sql[: opened[0]] if opened else sql[:place]
+
+
+@pytest.mark.parametrize("query", ALL)
+def test_a_bounded_number_of_rows_is_locked_once(query: queries.Query) -> None:
+    """In a common table expression, which is worked out once. A subquery that a join looks up again finds others each
+    time, as it has taken the first ones: 100 rows were taken where 32 were asked for."""
+    sql = re.sub(r"--[^\n]*", "", query.sql)
+    for lock in re.finditer("SKIP LOCKED", sql):
+        assert re.search(r"\bAS( MATERIALIZED)? $", around(sql, lock.start())), query.name
 
 
 @pytest.mark.parametrize(

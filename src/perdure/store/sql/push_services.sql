@@ -186,13 +186,15 @@ UPDATE push_runs SET service_id = NULL WHERE project_id = $1 AND run_id = $2 AND
 
 -- name: take_errands
 -- System: take what services but those of $4 are to be told now; each row carries its project_id. Who fails tries again after $2.
-UPDATE push_runs p
-SET errand_at = $2, errand_tries = p.errand_tries + 1
-FROM (
+WITH due AS MATERIALIZED (
+    -- Found once: what a join looked up again for each service would be others, as these are taken already.
     SELECT project_id, run_id FROM push_runs
     WHERE errand IS NOT NULL AND errand_at <= $1 AND service_id IS NOT NULL AND service_id <> ALL ($4::uuid[])
     ORDER BY errand_at LIMIT $3 FOR UPDATE SKIP LOCKED
-) due, push_services s
+)
+UPDATE push_runs p
+SET errand_at = $2, errand_tries = p.errand_tries + 1
+FROM due, push_services s
 WHERE p.project_id = due.project_id AND p.run_id = due.run_id AND s.id = p.service_id
 RETURNING p.project_id, p.run_id, p.errand, p.errand_tries, p.told_event_id, s.id AS service_id, s.invoke_url;
 
