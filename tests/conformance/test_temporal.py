@@ -14,6 +14,7 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import PollActivityTaskQueueRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 
+from perdure.domain.ids import RunKey
 from perdure.domain.run import Status
 from perdure.execution.engines.opening import TemporalPlace
 from perdure.execution.engines.temporal import TemporalEngine
@@ -59,11 +60,17 @@ async def at_once(ctx: RunContext) -> Outcome:
     return Completed("done")
 
 
-async def test_a_run_is_found_in_temporal_by_its_ids(cluster: Cluster, place: TemporalPlace) -> None:
+async def executed(cluster: Cluster) -> RunKey:
+    """A run that a worker has executed."""
     node = await cluster.node()
     await node.work(at_once, "a")
     key = await cluster.submit(node, "a")
     await ended(node.core, key)
+    return key
+
+
+async def test_a_run_is_found_in_temporal_by_its_ids(cluster: Cluster, place: TemporalPlace) -> None:
+    key = await executed(cluster)
     client = await Client.connect(place.address)
     query = f"PerdureRunId = '{key.run_id}' AND PerdureProjectId = '{key.project_id}' AND PerdureTarget = 'a'"
     assert await listed(client, query, WorkflowExecutionStatus.COMPLETED) == workflow_id(place, key)
@@ -111,10 +118,7 @@ async def half_told(core: Core) -> bool:
 
 
 async def test_a_run_costs_one_activity(cluster: Cluster, place: TemporalPlace) -> None:
-    node = await cluster.node()
-    await node.work(at_once, "a")
-    key = await cluster.submit(node, "a")
-    await ended(node.core, key)
+    key = await executed(cluster)
     client = await Client.connect(place.address)
     found = await listed(client, f"PerdureRunId = '{key.run_id}'", WorkflowExecutionStatus.COMPLETED)
     history = await client.get_workflow_handle(found).fetch_history()

@@ -390,6 +390,9 @@ def test_a_lax_server_without_owner_is_started_again(data_dir: Path, spawn: Call
 
 
 # ── users ────────────────────────────────────────────────────────────────────────────────────────
+#
+# PostgreSQL refuses to run as root, so Perdure then runs it as another user. Only root can do that, or see it done: who
+# runs the tests as somebody else skips these, and continuous integration runs them as root.
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
