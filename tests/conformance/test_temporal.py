@@ -24,7 +24,7 @@ from perdure.execution.log import Completed, Outcome, RunContext
 from perdure.services import placements
 from perdure.services import runs as run_service
 from perdure.services.core import Core
-from tests.conformance.test_engine import Cluster, ended, held
+from tests.conformance.test_engine import LEASE_SECONDS, Cluster, ended, held
 from tests.temporal_server import TemporalServer
 
 WAIT_SECONDS = 20
@@ -117,6 +117,13 @@ async def half_told(core: Core) -> bool:
     return again is not None
 
 
+async def polled(client: Client, place: TemporalPlace, identity: str) -> None:
+    """Take what Temporal has for the workers of the agent `a`, and let it hear no more of it."""
+    queue = TaskQueue(name=queue_of(place.task_queue, "agent:a"))
+    poll = PollActivityTaskQueueRequest(namespace=place.namespace, task_queue=queue, identity=identity)
+    assert (await client.workflow_service.poll_activity_task_queue(poll)).task_token
+
+
 async def test_a_run_costs_one_activity(cluster: Cluster, place: TemporalPlace) -> None:
     key = await executed(cluster)
     client = await Client.connect(place.address)
@@ -134,9 +141,7 @@ async def test_what_was_lost_with_a_worker_that_stopped_is_taken_by_another(
     await node.work(at_once, "another")
     lost = await cluster.submit(node, "a")
     client = await Client.connect(place.address)
-    queue = TaskQueue(name=queue_of(place.task_queue, "agent:a"))
-    poll = PollActivityTaskQueueRequest(namespace=place.namespace, task_queue=queue, identity="stopping")
-    assert (await client.workflow_service.poll_activity_task_queue(poll)).task_token
+    await polled(client, place, "stopping")
     stopping = await node.work(at_once, "a")
     await ended(node.core, await cluster.submit(node, "a"))
     assert (await run_service.get(node.core, lost)).status is Status.PENDING
@@ -168,6 +173,37 @@ async def test_a_cancel_in_temporal_cancels_the_run(cluster: Cluster, place: Tem
         run = await ended(node.core, key)
     assert run.status is Status.CANCELLED
     assert run.attempt == 1
+
+
+async def test_a_run_whose_workflow_is_terminated_goes_on(cluster: Cluster, place: TemporalPlace) -> None:
+    """Temporal knows its activity no more, which its worker hears with the next heartbeat; the lease is still its."""
+    node = await cluster.node()
+    async with held() as (kind, began, go):
+        await node.work(kind, "a")
+        key = await cluster.submit(node, "a")
+        async with asyncio.timeout(WAIT_SECONDS):
+            await began.wait()
+        await (await Client.connect(place.address)).get_workflow_handle(workflow_id(place, key)).terminate()
+        await asyncio.sleep(2 * LEASE_SECONDS)
+        go.set()
+        run = await ended(node.core, key)
+    assert (run.status, run.attempt) == (Status.COMPLETED, 1)
+
+
+async def test_a_missed_heartbeat_takes_no_run_from_a_worker_with_a_lease(
+    cluster: Cluster, place: TemporalPlace
+) -> None:
+    """Temporal, late itself, may have an activity run again while its worker is at work: the lease says whose it is."""
+    node = await cluster.node()
+    await node.work(at_once, "another")
+    key = await cluster.submit(node, "a")
+    client = await Client.connect(place.address)
+    await polled(client, place, "silent")
+    assert await placements.claim(node.core, "silent", key, "agent:a", lease_seconds=WAIT_SECONDS)
+    await node.work(at_once, "a")
+    await listed(client, f"WorkflowId = '{workflow_id(place, key)}'", WorkflowExecutionStatus.COMPLETED)
+    run = await run_service.get(node.core, key)
+    assert (run.status, run.attempt) == (Status.RUNNING, 1)
 
 
 async def test_the_server_restarts_in_the_middle_of_runs(tmp_path: Path, database: str) -> None:

@@ -1,8 +1,7 @@
 """The engine for those who outgrow one database's queue: Temporal places the runs (design section 4, ADR 0010).
 
 The database stays the truth, and keeps the order: a run is claimed there, under a fence, by whoever Temporal has
-chosen, and every write of its executor carries that fence. Temporal has the retries, the placement, and sees who falls
-silent.
+chosen, and every write of its executor carries that fence. Its lease says whether that one lives, not Temporal.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from perdure.services.core import Core
 
 
 class TemporalEngine:
-    """Temporal chooses the worker; one that dies misses its heartbeats, and the run goes to another."""
+    """Temporal chooses the worker; the lease of one that dies expires, and the run goes to another."""
 
     def __init__(self, core: Core, options: WorkerOptions, place: TemporalPlace) -> None:
         self._core = core

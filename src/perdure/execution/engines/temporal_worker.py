@@ -20,14 +20,13 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from perdure.domain.errors import PerdureError, RunNotFound
 from perdure.domain.ids import ProjectId, RunId, RunKey
-from perdure.domain.lease import Claimed, Held
 from perdure.domain.run import Status
-from perdure.execution.attempt import Execute, StopReason
+from perdure.execution.attempt import Execute
 from perdure.execution.engines.opening import TemporalPlace
 from perdure.execution.engines.temporal_client import AWAY, connect
 from perdure.execution.engines.temporal_workflow import CANCEL, EXECUTE, Answer, Order, RunWorkflow, queue_of
 from perdure.execution.hands import Hands, InHand, WorkerOptions
-from perdure.services import lifecycle, losses, placements
+from perdure.services import lifecycle, placements
 from perdure.services import runs as run_service
 from perdure.services.core import Core
 from perdure.telemetry import LogLine, get_logger
@@ -104,18 +103,16 @@ class TemporalWorker:
     def _freed(self) -> None:
         self._room.release()
 
-    async def take(self, order: Order, before: int | None) -> InHand | Answer:
-        """Claim the run for this worker and begin; or say why not. `before`: the fence of the activity's last attempt,
-        whose worker Temporal has given up. Raises Unavailable."""
+    async def take(self, order: Order) -> InHand | Answer:
+        """Claim the run for this worker and begin; or say why not. Raises Unavailable."""
         key = _key(order)
         if self._stopping or not await self._has_room():
             return Answer(-1, later=True)
         begun = None
         try:
-            claimed = await self._claim(key, order.route)
-            if claimed is None and before is not None:
-                await lifecycle.give_back(self._core, Held(key, before), losses.LEASE_EXPIRED)
-                claimed = await self._claim(key, order.route)
+            claimed = await placements.claim(
+                self._core, self._hands.worker_id, key, order.route, self._options.lease_seconds
+            )
             if claimed is None:
                 return await self._not_claimed(key, order)
             self._told_of_claim()
@@ -134,9 +131,6 @@ class TemporalWorker:
         except TimeoutError:
             return False
         return True
-
-    async def _claim(self, key: RunKey, route: str) -> Claimed | None:
-        return await placements.claim(self._core, self._hands.worker_id, key, route, self._options.lease_seconds)
 
     async def _not_claimed(self, key: RunKey, order: Order) -> Answer:
         """It has ended, waits, or is another's: whatever makes it pending again places it anew."""
@@ -219,23 +213,19 @@ class TemporalWorker:
 
     @activity.defn(name=EXECUTE)
     async def _execute(self, order: Order) -> Answer:
-        details = activity.info().heartbeat_details
-        before = details[0] if details and isinstance(details[0], int) else None
-        taken = await self._there(self.take(order, before))
+        taken = await self._there(self.take(order))
         if isinstance(taken, Answer):
             return taken
-        claimed = taken.attempt.claimed
         ended = asyncio.ensure_future(self._there(self._finished(taken)))
-        while not ended.done():
-            try:
-                activity.heartbeat(claimed.fence)
+        try:
+            while not ended.done():
+                activity.heartbeat()
                 await asyncio.wait({ended}, timeout=self._options.lease_seconds / _BEATS_PER_LEASE)
-            except asyncio.CancelledError:
-                # Temporal has given it up: the fence decides who goes on; a lease without an attempt is handed back.
-                self._main.call_soon_threadsafe(self._hands.interrupt, taken, StopReason.LOST)
-                await asyncio.wait({ended}, timeout=_CLOSE_SECONDS)
-                break
-        return Answer(claimed.revision, executed=True)
+        except asyncio.CancelledError:
+            # Temporal has given it up, perhaps as it was late itself. Whose the run is, its lease says: it goes on.
+            ended.cancel()
+            raise
+        return Answer(taken.attempt.claimed.revision, executed=True)
 
     @activity.defn(name=CANCEL)
     async def _cancel(self, order: Order) -> None:

@@ -1,7 +1,7 @@
 """What Temporal runs: one workflow for each time that a run waits for a worker (ADR 0010).
 
 The workflow has an activity execute the run on a worker that serves its route, and ends when that attempt has ended.
-Temporal finds the worker, and runs the activity again when it is silent.
+Temporal finds the worker, and has the activity run again when it is silent.
 This module imports nothing of ours: its code must be replayable.
 """
 
