@@ -8,6 +8,7 @@ from __future__ import annotations
 from perdure.domain.artifact import Artifact
 from perdure.domain.message import Message, last_user_text, text_of
 from perdure.execution.artifacts import RunArtifacts
+from perdure.execution.kinds.eval_context import EvalContext
 from perdure.execution.kinds.workflow_context import Approval, WorkflowContext
 from perdure.execution.log import RunContext
 from perdure.execution.overrides import ClientTool
@@ -21,6 +22,7 @@ __all__ = [
     "ChildFailed",
     "ClientTool",
     "ContextDocument",
+    "EvalContext",
     "Message",
     "Retry",
     "RunArtifacts",

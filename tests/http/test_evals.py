@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_evals import Case, Dataset
 
 from perdure import App
-from perdure.agents import WorkflowContext
+from perdure.agents import EvalContext, WorkflowContext
 from perdure.domain.catalog import Published
 from perdure.domain.run import Kind
 from perdure.execution import eval_report
@@ -71,6 +72,44 @@ async def test_a_recorded_case_is_not_run_again(database: str, tmp_path: Path) -
         await tasks.until(run_id, lambda run: run["attempt"] == 2 and run["status"] == "completed")
         assert sorted(double.calls) == ["a", "b", "raise"]
         assert len(await tasks.values(run_id, "perdure.eval.case")) == 3
+
+
+async def test_a_function_of_two_values_is_given_its_context(database: str, tmp_path: Path) -> None:
+    app = App()
+    seen = []
+
+    @app.eval("with-context", dataset=Dataset[str, str, Any](name="two", cases=[Case(name="a", inputs="x")]))
+    async def judged(ctx: EvalContext, inputs: str) -> str:
+        seen.append((ctx.run_id, ctx.attempt, ctx.case, ctx.idempotency_key, ctx.cancelled))
+        await ctx.log("asked")
+        await ctx.progress(1, 2)
+        await ctx.publish("last", inputs)
+        await ctx.artifacts.write("asked.txt", inputs, "text/plain")
+        return f"{ctx.case} {inputs}"
+
+    @app.eval("in-a-thread", dataset=Dataset[str, str, Any](name="one", cases=[Case(inputs="y")]))
+    def plain(ctx: EvalContext, inputs: str) -> str:
+        return f"{ctx.case} {inputs}"
+
+    async with app_at_work(database, tmp_path, app) as tasks:
+        run_id = await tasks.start("with-context", kind="eval")
+        run = await tasks.ended(run_id)
+        assert [case["output"] for case in run["output"]["cases"]] == ["a x"]
+        assert seen == [(run_id, 1, "a", f"{run_id}.0.case:a", False)]
+        assert [one["text"] for one in await tasks.values(run_id, "perdure.progress")] == ["a", "a"]
+        assert [one["value"] for one in await tasks.values(run_id, "perdure.published")] == ["x"]
+        assert "asked" in str(run["logs"])
+        assert {"asked.txt"} < {artifact["path"] for artifact in run["artifacts"]}
+        run = await tasks.ended(await tasks.start("in-a-thread", kind="eval"))
+        assert [case["output"] for case in run["output"]["cases"]] == ["Case 1 y"]
+
+
+@pytest.mark.parametrize(
+    "function", [lambda: None, lambda a, b, c: None, lambda a, *, b: None], ids=["none", "three", "by name"]
+)
+def test_a_function_that_no_case_fits_is_refused(function: Any) -> None:
+    with pytest.raises(TypeError, match=r"must judge a function of a case's inputs, `\(inputs\)` or `\(ctx, inputs\)`"):
+        App().eval("odd", function, dataset=dataset())
 
 
 @pytest.mark.parametrize(

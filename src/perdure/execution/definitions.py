@@ -88,11 +88,15 @@ class TaskDefinition:
 
 @dataclass(frozen=True, slots=True)
 class EvalDefinition:
-    """A registered eval: a Pydantic Evals dataset (or what makes it), and the function whose answers it judges."""
+    """A registered eval: a Pydantic Evals dataset (or what makes it), and the function whose answers it judges.
+
+    The function takes a case's inputs or, where `takes_context`, its context and then the inputs.
+    """
 
     name: str
     function: Function
     dataset: object
+    takes_context: bool = False
     description: str | None = None
     concurrency: int | None = None
 
@@ -179,11 +183,13 @@ def task_definition(name: str, function: Function | None, command: Sequence[str]
 
 
 def eval_definition(name: str, function: Function, dataset: object, description: str | None) -> EvalDefinition:
-    """Raises ValueError for a bad name and TypeError for what cannot be called."""
+    """Raises ValueError for a bad name and TypeError for what cannot be called with a case's inputs."""
     _check_name(name, "an eval")
     if not callable(function):
         raise TypeError(f"Eval {name!r} must judge a function, not {_described(function)}.")
-    return EvalDefinition(name, function, dataset, description or inspect.getdoc(function))
+    return EvalDefinition(
+        name, function, dataset, _takes_context(name, function), description or inspect.getdoc(function)
+    )
 
 
 def _check_name(name: str, what: str) -> None:
@@ -197,6 +203,19 @@ def _check_context(name: str, what: str, function: Function) -> None:
     first = next(iter(inspect.signature(function).parameters.values()), None)
     if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
         raise TypeError(f"{what} {name!r} must take its context as its first parameter: `(ctx, …)`.")
+
+
+def _takes_context(name: str, function: Function) -> bool:
+    """Whether an eval's function asks for two values, which are its context and the inputs."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except ValueError:  # of some builtins nobody knows what they take
+        return False
+    rest = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [one for one in parameters if one.default is one.empty and one.kind not in rest]
+    if not parameters or len(needed) > 2 or any(one.kind is one.KEYWORD_ONLY for one in needed):
+        raise TypeError(f"Eval {name!r} must judge a function of a case's inputs, `(inputs)` or `(ctx, inputs)`.")
+    return len(needed) == 2
 
 
 def _described(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -13,6 +14,7 @@ from pydantic_core import from_json, to_json
 from perdure.execution.definitions import EvalDefinition
 from perdure.execution.eval_config import INVALID_CONFIG, case_names, read_config
 from perdure.execution.eval_report import REPORTS_FOLDER, case_of, compared, report_of
+from perdure.execution.kinds.eval_context import EvalContext, step_of
 from perdure.execution.log import Completed, Outcome, RunContext, RunFailed
 
 if TYPE_CHECKING:
@@ -86,11 +88,11 @@ class _Evaluation:
 
         async def one(name: str, case: Case[Any, Any, Any]) -> dict[str, Any]:
             async with limit:
-                result: dict[str, Any] = await self._run.step(f"case:{name}", lambda: self._evaluate(name, case))
+                result: dict[str, Any] = await self._run.step(step_of(name), lambda: self._evaluate(name, case))
                 return result
 
         # What is recorded already does not wait for what is not: the count of the progress begins with it.
-        self._done = sum(self._run.run_log.step(f"step:case:{name}") is not None for name, _ in named)
+        self._done = sum(self._run.run_log.step(f"step:{step_of(name)}") is not None for name, _ in named)
         tasks = [asyncio.create_task(one(name, case)) for name, case in named]
         try:
             return list(await asyncio.gather(*tasks))
@@ -102,7 +104,10 @@ class _Evaluation:
     async def _evaluate(self, name: str, case: Case[Any, Any, Any]) -> dict[str, Any]:
         make = cast("Callable[..., Dataset[Any, Any, Any]]", type(self._dataset))
         alone = make(name=self._dataset.name, cases=[case], evaluators=self._dataset.evaluators)
-        report = await alone.evaluate(self._definition.function, progress=False, task_name=self._definition.name)
+        function = self._definition.function
+        if self._definition.takes_context:
+            function = partial(function, EvalContext(name, self._run))
+        report = await alone.evaluate(function, progress=False, task_name=self._definition.name)
         result: dict[str, Any] = from_json(to_json(case_of(name, report), fallback=str, inf_nan_mode="null"))
         self._done += 1
         shown = {key: result[key] for key in ("passed", "error", "assertions", "scores", "labels")}
