@@ -3,6 +3,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help install dev web web-check pictures test check format-check lint contracts types fmt bench lock build clean chromium
 
+# Whatever the shell says, bytecode is kept: without it every process of the tests compiles two thousand modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Which Python the environment is made of, in uv's words: a version, a range or a path.
 PYTHON ?= >=3.11
 # More words for pytest, for example `make test PYTEST_ARGS="-k append -x"`.

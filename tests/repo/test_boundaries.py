@@ -1,4 +1,4 @@
-"""The repository names no package index and no path of somebody's machine, and its locks hold what the project asks."""
+"""The repository holds text, names no package index and no path of a machine, and its locks hold what is asked for."""
 
 from __future__ import annotations
 
@@ -70,6 +70,12 @@ def test_no_package_index_is_named() -> None:
 
 def test_no_path_of_a_machine_is_named() -> None:
     assert lines_with(MACHINE_PATH) == []
+
+
+def test_everything_is_text_but_the_pictures() -> None:
+    """A wheel, an archive or a program is a dependency to be pinned, not a file to be kept."""
+    binary = [path for path in repository_files() if b"\0" in path.read_bytes()]
+    assert [path.relative_to(ROOT).as_posix() for path in binary if path.parent != ROOT / "docs" / "img"] == []
 
 
 def test_patterns_find_what_they_are_for() -> None:
