@@ -9,8 +9,8 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.acceptance.processes import KEY, PROJECT, eventually
-from tests.browser.conftest import WAIT_MS, Dashboard
+from tests.acceptance.processes import PROJECT, eventually
+from tests.browser.conftest import WAIT_MS, Dashboard, holding
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 expect.set_options(timeout=WAIT_MS)
@@ -25,11 +25,10 @@ RUN_URL = re.compile(r"/ui/runs/([0-9a-f]{24})(/|$)")
 
 def test_a_run_is_started_from_the_form_of_its_input_and_arrives_in_the_list(dashboard: Dashboard) -> None:
     page = dashboard.page
+    dashboard.open()
     page.get_by_role("table", name="Runs").or_(page.get_by_role("heading", name="No runs yet")).wait_for()
     other = page.context.new_page()
     other.goto(f"{dashboard.place.url}/ui/catalog")
-    other.evaluate("key => sessionStorage.setItem('perdure.credential', key)", KEY)
-    other.reload()
     other.get_by_role("button", name="Start onboard").click()
     other.get_by_label("Name", exact=True).fill("Ada")
     other.get_by_label("Plan", exact=True).select_option("team")
@@ -67,6 +66,7 @@ def test_the_activity_narrows_the_list_down(dashboard: Dashboard) -> None:
     page, run_id = dashboard.page, f"bar-{uuid4().hex[:8]}"
     dashboard.place.create("gated", run_id)
     dashboard.place.let(run_id)
+    dashboard.open()
     chart = page.get_by_role("group", name="Activity")
     chart.locator("[data-runs]:not([data-runs='0'])").last.click()
     expect(page).to_have_url(re.compile(r"since=.+&until="))
@@ -187,7 +187,7 @@ def test_a_key_is_shown_once_and_revoked(dashboard: Dashboard) -> None:
 def test_keys_are_for_administrators(dashboard: Dashboard) -> None:
     with dashboard.place.client() as client:
         made = client.post(f"/projects/{PROJECT}/keys", json={"name": "reader", "scopes": ["runs:read"]})
-    dashboard.page.evaluate("key => sessionStorage.setItem('perdure.credential', key)", made.json()["key"])
+    dashboard.page.add_init_script(holding(made.json()["key"]))
     dashboard.open("keys")
     expect(dashboard.page.get_by_role("heading", name="For administrators")).to_be_visible()
     expect(dashboard.page.get_by_role("link", name="Keys", exact=True)).to_have_count(0)
