@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,7 @@ from perdure.domain.run import Status
 from perdure.services import batches, catalog, lifecycle
 from tests.http.runs_app import PROJECT, Api
 from tests.http.tasks_at_work import tasks_at_work
+from tests.store.harness import WAIT_SECONDS
 
 UNKNOWN = "0190a000-0000-7000-8000-000000000000"
 
@@ -75,6 +77,25 @@ async def test_ten_thousand_at_once(at_work: Api) -> None:
     assert "/requests" in problem["detail"]
     answer = await at_work.json("POST", f"/batches/{made['batch']['batch_id']}/cancel")
     assert answer["batch"]["counts"]["cancelled"] == 10_000
+
+
+async def test_plans_that_were_made_for_few_runs_serve_for_many(at_work: Api) -> None:
+    """They are kept, and those that check foreign keys read a whole table for each row if they once found it small."""
+    database, many = at_work.core.database, 2_000
+    await at_work.json("POST", "/batches", {"requests": requests(5)})
+    await database.execute("VACUUM ANALYZE")
+    await at_work.json("POST", "/batches", {"requests": requests(5)})
+    await at_work.json("POST", "/batches", {"requests": requests(many)})
+    async with asyncio.timeout(WAIT_SECONDS):
+        while True:
+            ((made, read),) = await database.fetch(
+                "SELECT sum(n_tup_ins), sum(seq_tup_read) FROM pg_stat_user_tables WHERE relname = ANY ($1)",
+                ["runs", "run_head"],
+            )
+            if made > 2 * many:  # the connections tell of what they did with a delay
+                break
+            await asyncio.sleep(0.05)
+    assert read < 50 * many
 
 
 async def test_a_run_of_a_cancelled_batch_is_a_cancelled_run(at_work: Api) -> None:

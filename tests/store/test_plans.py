@@ -17,7 +17,7 @@ import pytest_asyncio
 from perdure.domain.event import Append, Segment
 from perdure.domain.ids import RunId, RunKey
 from perdure.store import queries, run_events
-from perdure.store.database import Database
+from perdure.store.database import PLANNING, Database
 from tests.store.harness import PROJECT, START_MS, WAIT_SECONDS, copied_database
 
 QUERIES = queries.load_all()
@@ -210,7 +210,7 @@ def full(postgres: str, template: str) -> Iterator[str]:
 @pytest_asyncio.fixture
 async def connection(full: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     """Set up like the application's, in a transaction that is rolled back."""
-    made = await asyncpg.connect(full, server_settings={"jit": "off", "timezone": "UTC"})
+    made = await asyncpg.connect(full, server_settings={"timezone": "UTC", **PLANNING})
     transaction = made.transaction()
     await transaction.start()
     yield made
