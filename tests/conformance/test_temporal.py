@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,7 +24,7 @@ from perdure.execution.log import Completed, Outcome, RunContext
 from perdure.services import placements
 from perdure.services import runs as run_service
 from perdure.services.core import Core
-from tests.conformance.test_engine import LEASE_SECONDS, Cluster, ended, held
+from tests.conformance.test_engine import LEASE_SECONDS, Cluster, Node, ended, held
 from tests.temporal_server import TemporalServer
 
 WAIT_SECONDS = 20
@@ -162,13 +162,20 @@ async def test_a_cancel_without_a_worker_ends_the_workflow(cluster: Cluster, pla
     await listed(client, query, WorkflowExecutionStatus.TERMINATED)
 
 
-async def test_a_cancel_in_temporal_cancels_the_run(cluster: Cluster, place: TemporalPlace) -> None:
+@asynccontextmanager
+async def at_work(cluster: Cluster) -> AsyncIterator[tuple[Node, RunKey, asyncio.Event]]:
+    """A node whose worker executes a run, which ends when it is let go."""
     node = await cluster.node()
-    async with held() as (kind, began, _):
+    async with held() as (kind, began, go):
         await node.work(kind, "a")
         key = await cluster.submit(node, "a")
         async with asyncio.timeout(WAIT_SECONDS):
             await began.wait()
+        yield node, key, go
+
+
+async def test_a_cancel_in_temporal_cancels_the_run(cluster: Cluster, place: TemporalPlace) -> None:
+    async with at_work(cluster) as (node, key, _):
         await (await Client.connect(place.address)).get_workflow_handle(workflow_id(place, key)).cancel()
         run = await ended(node.core, key)
     assert run.status is Status.CANCELLED
@@ -177,12 +184,7 @@ async def test_a_cancel_in_temporal_cancels_the_run(cluster: Cluster, place: Tem
 
 async def test_a_run_whose_workflow_is_terminated_goes_on(cluster: Cluster, place: TemporalPlace) -> None:
     """Temporal knows its activity no more, which its worker hears with the next heartbeat; the lease is still its."""
-    node = await cluster.node()
-    async with held() as (kind, began, go):
-        await node.work(kind, "a")
-        key = await cluster.submit(node, "a")
-        async with asyncio.timeout(WAIT_SECONDS):
-            await began.wait()
+    async with at_work(cluster) as (node, key, go):
         await (await Client.connect(place.address)).get_workflow_handle(workflow_id(place, key)).terminate()
         await asyncio.sleep(2 * LEASE_SECONDS)
         go.set()
@@ -210,12 +212,7 @@ async def test_the_server_restarts_in_the_middle_of_runs(tmp_path: Path, databas
     with TemporalServer(tmp_path) as server:
         async with AsyncExitStack() as stack:
             cluster = on(TemporalPlace(server.address), database, stack)
-            node = await cluster.node()
-            async with held() as (kind, began, go):
-                await node.work(kind, "a")
-                running = await cluster.submit(node, "a")
-                async with asyncio.timeout(WAIT_SECONDS):
-                    await began.wait()
+            async with at_work(cluster) as (node, running, go):
                 await asyncio.to_thread(server.kill)
                 meanwhile = await cluster.submit(node, "a")
                 await asyncio.to_thread(server.start)
