@@ -391,11 +391,14 @@ def test_a_lax_server_without_owner_is_started_again(data_dir: Path, spawn: Call
 
 # ── users ────────────────────────────────────────────────────────────────────────────────────────
 #
-# PostgreSQL refuses to run as root, so Perdure then runs it as another user. Only root can do that, or see it done: who
-# runs the tests as somebody else skips these, and continuous integration runs them as root.
+# PostgreSQL refuses to run as root, so Perdure then runs it as another user.
+
+# The kernel lets nobody but root become another user or give files away, so there is nothing to see for anybody else.
+# Continuous integration runs the tests as root, so they are not left out there.
+of_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user, or gives data to one")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+@of_root
 def test_root_opens_a_private_home_to_one_user_only(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
@@ -409,7 +412,7 @@ def test_root_opens_a_private_home_to_one_user_only(tmp_path: Path) -> None:
         assert result.returncode != 0, "it may pass through, and not look around"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+@of_root
 def test_root_without_access_lists_opens_folders_to_pass_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unsupported(*_: object) -> None:
         raise OSError(errno.ENOTSUP, "no access lists here")
@@ -422,7 +425,7 @@ def test_root_without_access_lists_opens_folders_to_pass_only(tmp_path: Path, mo
     assert stat.S_IMODE(home.stat().st_mode) == 0o701
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give data to somebody else")
+@of_root
 def test_data_of_another_user_is_a_clear_error(data_dir: Path) -> None:
     start(data_dir).stop()
     os.chown(data_dir / "postgres", 54321, 54321)
